@@ -1,0 +1,70 @@
+"""What must a device offer? The one contract that layers, losses and the trainer compute through."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from backends.kernels.pair import Array, Namespace
+
+Kernel = Callable[..., None]
+
+
+class Backend:
+    """One device: its arrays, its way to the host, and its table of kernels.
+
+    Attributes:
+        name: "numpy" or "cupy".
+        device: "cpu", "cuda:0", ...
+        xp: the array namespace (the module ``numpy`` or ``cupy``).
+        overrides: kernels that this device computes by a function of its own: definition -> replacement.
+    """
+
+    name: str
+    device: str
+    xp: Namespace
+    overrides: dict[Kernel, Kernel]
+
+    def __init__(self, name: str, device: str, xp: Namespace, overrides: dict[Kernel, Kernel] | None = None) -> None:
+        self.name = name
+        self.device = device
+        self.xp = xp
+        self.overrides = {} if overrides is None else overrides
+
+    def kernel(self, definition: Kernel) -> Kernel:
+        """The function that computes ``definition`` on this device."""
+        return self.overrides.get(definition, definition)
+
+    def empty(self, shape: Sequence[int], dtype: Any) -> Array:
+        """A new array whose values are whatever the memory held."""
+        return self.xp.empty(shape, dtype)
+
+    def zeros(self, shape: Sequence[int], dtype: Any) -> Array:
+        """A new array of zeros."""
+        return self.xp.zeros(shape, dtype)
+
+    def asarray(self, values: Any, dtype: Any = None) -> Array:
+        """The values as an array of this device, copied from the host or converted where needed."""
+        return self.xp.asarray(values, dtype)
+
+    def to_host(self, array: Array) -> "np.ndarray[Any, Any]":
+        """The array as a NumPy array: the only way out of the device. Not a copy where the array is NumPy's already."""
+        raise NotImplementedError  # every device has its own way; a Backend without one is not usable
+
+    def owns(self, array: Any) -> bool:
+        """Whether this is an array of this device."""
+        raise NotImplementedError
+
+    def synchronize(self) -> None:
+        """Wait until everything asked of the device is done."""
+
+    def memory(self) -> dict[str, int]:
+        """Bytes held by the allocator and free on the device, as far as the device tells: {"held": ..., "free": ...}."""
+        return {}
+
+    def describe(self) -> dict[str, str]:
+        """What a person wants to know of the device: name, versions, memory."""
+        return {"device": self.device, "arrays": self.name}
+
+    def __repr__(self) -> str:
+        return f"<{self.name} backend on {self.device}>"

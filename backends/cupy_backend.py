@@ -1,0 +1,163 @@
+"""How does the engine compute on an NVIDIA GPU? With CuPy's arrays; this file alone imports CuPy."""
+
+import ctypes
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from backends.backend import Backend, Kernel
+from backends.errors import DeviceError
+from backends.kernels.pair import Array
+
+
+def driver_version() -> int | None:
+    """The CUDA version that the installed driver serves, as 1000 * major + 10 * minor; None without a driver."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(name)
+    except OSError:
+        return None
+    version = ctypes.c_int(0)
+    return version.value if driver.cuDriverGetVersion(ctypes.byref(version)) == 0 else None
+
+
+def driver_present() -> bool:
+    """Whether an NVIDIA driver is installed."""
+    return driver_version() is not None
+
+
+def _cupy_wheels() -> list[str]:
+    names = {
+        (distribution.metadata["Name"] or "").lower()
+        for distribution in importlib.metadata.distributions()
+        if (distribution.metadata["Name"] or "").lower().startswith("cupy")
+    }
+    return sorted(name for name in names if name == "cupy" or name.startswith("cupy-cuda"))
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def problem() -> str | None:
+    """Why CUDA cannot be used here, in one line with the fix; None where it can.
+
+    It tells apart: no driver, no CuPy, two CuPy wheels at once, a wheel for a newer CUDA than the driver's, a CuPy that
+    does not import, and a driver without a GPU.
+    """
+    version = driver_version()
+    if version is None:
+        return "no NVIDIA driver was found (libcuda did not load). Install the driver, or use --device cpu."
+    wheels = _cupy_wheels()
+    extra = "cuda13" if version >= 13000 else "cuda12"
+    if not wheels:
+        return f'CuPy is not installed. Install the extra: pip install "chalkgrad[{extra}]".'
+    if len(wheels) > 1:
+        return f"{' and '.join(wheels)} are installed at once and break each other. Uninstall all but cupy-{extra}x."
+    wheel_major = int(wheels[0][len("cupy-cuda") :][:2]) if wheels[0].startswith("cupy-cuda") else version // 1000
+    if wheel_major > version // 1000:
+        return (
+            f"{wheels[0]} is built for CUDA {wheel_major}, but the driver serves CUDA {version // 1000}.{version % 1000 // 10}. "
+            f"Install cupy-{extra}x instead, or a newer driver."
+        )
+    try:
+        import cupy
+    except Exception as error:
+        return f"{wheels[0]} is installed but does not import ({_first_line(error)})."
+    try:
+        found = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return f"the driver answers, but no GPU can be used ({_first_line(error)})."
+    return None if found else "the driver is installed, but it sees no GPU."
+
+
+def count() -> int:
+    """How many GPUs can be used."""
+    if problem() is not None:
+        return 0
+    import cupy
+
+    return int(cupy.cuda.runtime.getDeviceCount())
+
+
+class CupyBackend(Backend):
+    """One NVIDIA GPU: arrays are CuPy's, on that GPU."""
+
+    def __init__(self, index: int) -> None:
+        reason = problem()
+        if reason is not None:
+            raise DeviceError(f"device cuda:{index} cannot be used: {reason}")
+        import cupy
+
+        found = cupy.cuda.runtime.getDeviceCount()
+        if index >= found:
+            names = ", ".join(f"cuda:{known}" for known in range(found))
+            raise DeviceError(f"device cuda:{index} does not exist; this machine has {names}.")
+        super().__init__("cupy", f"cuda:{index}", cupy)
+        self.index = index
+        self._current = cupy.cuda.runtime.getDevice
+        self._use = cupy.cuda.Device(index).use
+
+    def _activate(self) -> None:
+        # CuPy allocates and launches on the thread's current GPU, whatever the arrays say.
+        if self._current() != self.index:
+            self._use()
+
+    def kernel(self, definition: Kernel) -> Kernel:
+        self._activate()
+        return super().kernel(definition)
+
+    def empty(self, shape: Sequence[int], dtype: Any) -> Array:
+        self._activate()
+        return self._allocate(self.xp.empty, shape, dtype)
+
+    def zeros(self, shape: Sequence[int], dtype: Any) -> Array:
+        self._activate()
+        return self._allocate(self.xp.zeros, shape, dtype)
+
+    def asarray(self, values: Any, dtype: Any = None) -> Array:
+        self._activate()
+        return self._allocate(self.xp.asarray, values, dtype)
+
+    def _allocate(self, function: Any, what: Any, dtype: Any) -> Array:
+        try:
+            return function(what, dtype)
+        except self.xp.cuda.memory.OutOfMemoryError:
+            held, free = (f"{value / 2**20:.0f} MiB" for value in self.memory().values())
+            shape = getattr(what, "shape", what)
+            asked = np.prod(shape, dtype=float) * np.dtype(dtype or "float32").itemsize / 2**20
+            message = f"{self.device} is out of memory: asked {asked:.0f} MiB for shape {tuple(shape)}, held {held}, free {free}."
+        raise DeviceError(f"{message} Use a smaller batch size.")
+
+    def to_host(self, array: Array) -> "np.ndarray[Any, Any]":
+        self._activate()
+        host: np.ndarray[Any, Any] = self.xp.asnumpy(array)
+        return host
+
+    def owns(self, array: Any) -> bool:
+        return isinstance(array, self.xp.ndarray) and array.device.id == self.index
+
+    def synchronize(self) -> None:
+        self._activate()
+        self.xp.cuda.get_current_stream().synchronize()
+
+    def memory(self) -> dict[str, int]:
+        self._activate()
+        free, _ = self.xp.cuda.runtime.memGetInfo()
+        return {"held": int(self.xp.get_default_memory_pool().total_bytes()), "free": int(free)}
+
+    def describe(self) -> dict[str, str]:
+        properties = self.xp.cuda.runtime.getDeviceProperties(self.index)
+        runtime = self.xp.cuda.runtime.runtimeGetVersion()
+        version = driver_version() or 0
+        return {
+            "device": self.device,
+            "arrays": f"CuPy {self.xp.__version__}",
+            "processor": properties["name"].decode(),
+            "memory": f"{properties['totalGlobalMem'] / 2**30:.0f} GiB",
+            "CUDA": f"runtime {runtime // 1000}.{runtime % 1000 // 10}, driver {version // 1000}.{version % 1000 // 10}",
+            "kernels": "CuPy",
+        }

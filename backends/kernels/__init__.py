@@ -1,0 +1,1 @@
+"""Where is the arithmetic? One file a family of kernel pairs, the formula above the code."""

@@ -1,0 +1,86 @@
+"""What does the command line offer? The commands, and how what goes wrong is told: one line and an exit code."""
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from engine import __version__
+from engine.commands import evaluate, info, predict, summary, train
+from engine.commands.parsing import Parser, UsageError
+from engine.errors import ArgumentError, DataError, DeviceError, DtypeError, EngineError, ShapeError
+from engine.runs import one_line
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+_BAD_INPUT = (UsageError, ArgumentError, DataError, ShapeError, DtypeError, DeviceError)
+_EXAMPLES = """
+examples:
+  engine train                                 train on the digits
+  engine evaluate runs/digits-1                test a run again
+  engine predict runs/digits-1 digits          what it says of each test sample
+  engine info                                  devices and versions
+
+engine COMMAND --help tells more. ENGINE_DEBUG=1 shows where an error came from.
+"""
+
+
+def make_parser() -> Parser:
+    """The parser of the whole command line."""
+    parser = Parser(prog="engine", description="Train neural networks on NumPy or CuPy.", epilog=_EXAMPLES)
+    parser.add_argument("--version", action="version", version=f"engine {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    for command in (train, evaluate, predict, summary, info):
+        command.add(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit code.
+
+    0: done. 1: failed while running. 2: bad usage or input, or a device that is not there. 130: interrupted.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    name = "engine"
+    try:
+        arguments = make_parser().parse_args(given)
+        name = f"engine {arguments.command}"
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: print(
+                f"{name}: warning: {one_line(message)}.", file=sys.stderr
+            )
+            code: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except SystemExit as leave:  # --help and --version
+        return leave.code if isinstance(leave.code, int) else DONE
+    except UsageError as error:
+        return _told(str(error), BAD_INPUT)
+    except _BAD_INPUT as error:
+        return _told(f"{name}: {error}", BAD_INPUT)
+    except EngineError as error:
+        return _told(f"{name}: {error}", FAILED)
+    except BrokenPipeError:  # who read standard output has seen enough
+        _forget_output()
+        return FAILED
+    except OSError as error:
+        _forget_output()
+        place = f"{error.filename}: " if error.filename else ""
+        return _told(f"{name}: {place}{error.strerror or error}.", FAILED)
+    except MemoryError as error:
+        return _told(f"{name}: out of memory: {error}. Use a smaller model or batch size.", FAILED)
+    except KeyboardInterrupt as error:
+        return _told(f"{name}: {error or 'interrupted'}.", INTERRUPTED)
+
+
+def _told(message: str, code: int) -> int:
+    if os.environ.get("ENGINE_DEBUG"):
+        raise
+    print(one_line(message) + ".", file=sys.stderr)
+    return code
+
+
+def _forget_output() -> None:
+    # What is still buffered cannot be written; without this the interpreter would complain of it on its way out.
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -1,0 +1,115 @@
+"""How are new samples read? Features from .npy, .npz and .csv files, one sample a row, checked against the run."""
+
+import csv
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.data.dataset import check_finite
+from engine.errors import DataError
+from engine.runs import one_line, reason
+
+Numbers = np.ndarray[Any, Any]
+
+SUFFIXES = (".npy", ".npz", ".csv")
+
+
+def read(path: Path, shape: tuple[int, ...], features: tuple[str, ...]) -> Numbers:
+    """The samples of a file, (samples, *shape).
+
+    Args:
+        path: ending in .npy, .npz (its array "x", or its only one) or .csv (with a header or without).
+        shape: of one sample, as the run was trained on.
+        features: their names, empty where there are none; a header that has them all says which columns they are.
+
+    Raises:
+        DataError: the file is missing or damaged, holds no numbers, or not those of such samples.
+    """
+    try:
+        if path.suffix == ".csv":
+            x = _csv(path, features)
+        elif path.suffix in SUFFIXES:
+            x = _numpy(path)
+        else:
+            raise DataError(
+                f"input {str(path)!r}: allowed are files that end in {', '.join(SUFFIXES)}, and names of data sets."
+            )
+    except OSError as error:
+        raise DataError(f"input {str(path)!r} cannot be read: {reason(error)}.") from None
+    if x.dtype.kind not in "fiub":
+        raise DataError(f"{path}: it holds {x.dtype}; allowed are numbers.")
+    if x.ndim < 2 or not len(x) or (x.shape[1:] != shape and x[0].size != np.prod(shape)):
+        wanted = ", ".join(map(str, shape))
+        raise DataError(f"{path}: it has shape {x.shape}; the run needs (samples, {wanted}), at least one sample.")
+    x = x.reshape(len(x), *shape)
+    check_finite(str(path), "x", x)
+    return x
+
+
+def _numpy(path: Path) -> Numbers:
+    with open(path, "rb") as file:
+        start = file.read(6)
+    if not start.startswith(b"PK" if path.suffix == ".npz" else b"\x93NUMPY"):
+        raise DataError(f"{path}: it is no {path.suffix} file; it does not begin like one.")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            names = list(loaded)
+            if "x" not in names and len(names) != 1:
+                raise DataError(
+                    f"{path}: it holds {', '.join(names) or 'nothing'}; it needs an array x, or one array alone."
+                )
+            only: Numbers = loaded["x" if "x" in names else names[0]]
+            return only
+    except (ValueError, EOFError, zipfile.BadZipFile, KeyError, MemoryError) as error:
+        raise DataError(f"{path}: it is damaged, or holds objects: {one_line(error)}.") from None
+
+
+def _csv(path: Path, features: tuple[str, ...]) -> Numbers:
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+        first = next((row for row in csv.reader(file) if row), None)
+    if first is None:
+        raise DataError(f"{path}: it is empty; it needs one line for each sample.")
+    names = [cell.strip() for cell in first]
+    header = not all(_is_number(name) for name in names)
+    columns = None
+    if header and features and set(features) <= set(names):
+        columns = [names.index(feature) for feature in features]
+    try:
+        return np.loadtxt(
+            path,
+            np.float64,
+            comments=None,
+            delimiter=",",
+            skiprows=int(header),
+            usecols=columns,
+            ndmin=2,
+            encoding="utf-8-sig",
+            quotechar='"',
+        )
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: it is not text in UTF-8.") from None
+    except ValueError as error:
+        raise DataError(f"{path}: {_explained(str(error), int(header))}.") from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _explained(message: str, skipped: int) -> str:
+    found = re.search(r"could not convert string '(.*)' to float64 at row (\d+), column (\d+)", message, re.DOTALL)
+    if found is None:
+        return one_line(re.sub(r"; use `usecols`.*", "", message))
+    cell, row, column = found[1], int(found[2]) + 1 + skipped, found[3]
+    what = f"{cell[:40]!r} is no number" if cell.strip() else "the cell is empty"
+    return f"row {row}, column {column} (counted from 1): {what}; every cell must be a number"

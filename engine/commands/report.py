@@ -1,0 +1,174 @@
+"""What does a person see? Lines and tables, on the terminal and in the run's log, and the plain last line."""
+
+import io
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+import backends
+from backends import Backend
+from engine.layers import Layer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+WIDTH = 100  # of the log, and of output that is no terminal
+
+_SHOWN = {"r2": "R2", "mae": "mean absolute error"}
+
+
+class Output:
+    """Where lines go: to standard output unless quiet, and to the log once there is one.
+
+    Args:
+        quiet: whether standard output gets nothing.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        from rich.console import Console  # here, so that --help and errors need not wait for it
+
+        self.quiet = quiet
+        self.console = Console(quiet=quiet, highlight=False, markup=False, emoji=False)
+        if not self.console.is_terminal:
+            self.console = _plain(None, quiet)
+        self._log = _plain(io.StringIO(), False)
+
+    @property
+    def live(self) -> bool:
+        """Whether a moving bar can be shown."""
+        return self.console.is_terminal and not self.quiet
+
+    def print(self, line: "str | Table") -> None:
+        """One line or one table."""
+        self.console.print(line, soft_wrap=isinstance(line, str))
+        self._log.print(line, soft_wrap=isinstance(line, str))
+
+    def note(self, line: str) -> None:
+        """One line for the log alone."""
+        self._log.print(line, soft_wrap=True)
+
+    def log_to(self, file: TextIO) -> None:
+        """From now on to this file; what was printed before is written there first."""
+        before = self._log.file
+        if isinstance(before, io.StringIO):
+            file.write(before.getvalue())
+        self._log.file = file
+
+    def close_log(self) -> None:
+        """No more lines come."""
+        self._log.file.close()
+
+
+def _plain(file: TextIO | None, quiet: bool) -> "Console":
+    from rich.console import Console
+
+    return Console(
+        file=file,
+        quiet=quiet,
+        width=WIDTH,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        color_system=None,
+        force_terminal=False,
+    )
+
+
+def choose_device(name: str) -> tuple[Backend, str]:
+    """The backend of a device option, and the words that tell which it is, and why it is not a GPU."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # says why a GPU is not used: said here, in the header
+        backend = backends.get(name)
+    if name != "auto" or backend.device != "cpu":
+        return backend, backend.device
+    return backend, f"cpu (no CUDA: {no_cuda()})"
+
+
+def no_cuda() -> str:
+    """Why CUDA is not used, without the advice that follows it."""
+    from backends import cupy_backend
+
+    return (cupy_backend.problem() or "not asked for").split(". ")[0].rstrip(".")
+
+
+def parameter_count(model: Layer) -> int:
+    """How many numbers are trained."""
+    return sum(parameter.size for parameter in model.parameters())
+
+
+def describe_model(table: Mapping[str, Any]) -> str:
+    """The widths from input to output, and what is between them: 64-128-10, relu."""
+    widths = "-".join(str(width) for width in (_product(table["inputs"]), *table["hidden"], table["outputs"]))
+    parts = [widths]
+    if table["hidden"]:
+        parts += [table["activation"]]
+        parts += ["batch norm"] if table["batch_norm"] else []
+        parts += [f"dropout {table['dropout']:g}"] if table["dropout"] else []
+    parts += [] if table["precision"] == "float32" else [table["precision"]]
+    return ", ".join(parts)
+
+
+def _product(lengths: Sequence[int]) -> int:
+    result = 1
+    for length in lengths:
+        result *= length
+    return result
+
+
+def number(value: float) -> str:
+    """A measured value: four places, or four digits where that would show nothing.
+
+    >>> number(0.97222), number(0.0000123), number(1234.5)
+    ('0.9722', '1.23e-05', '1234.5000')
+    """
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 or value != value else f"{value:.3g}"
+
+
+def duration(seconds: float) -> str:
+    """A time for people.
+
+    >>> duration(3.14), duration(75), duration(3700)
+    ('3.1 s', '1:15 min', '1:01:40 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d} h"
+
+
+def name_of(measure: str) -> str:
+    """What a measure is called in tables and lines."""
+    for prefix in ("validation_",):
+        if measure.startswith(prefix):
+            return "validation " + name_of(measure.removeprefix(prefix))
+    return _SHOWN.get(measure, measure.replace("_", " "))
+
+
+def result_table(columns: Mapping[str, Mapping[str, float]], further: Mapping[str, str]) -> "Table":
+    """Measures as rows, parts of the data as columns, and further facts below."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAVY, pad_edge=False)
+    table.add_column("")
+    for part in columns:
+        table.add_column(part, justify="right")
+    for measure in next(iter(columns.values())):
+        table.add_row(name_of(measure), *(number(values[measure]) for values in columns.values()))
+    table.add_section()
+    for fact, value in further.items():
+        table.add_row(fact, *[""] * (len(columns) - 1), value)
+    return table
+
+
+def last_line(test: Mapping[str, float]) -> str:
+    """The plain line that ends `train` and `evaluate`: test accuracy 0.9722."""
+    measure = "accuracy" if "accuracy" in test else "loss"
+    return f"test {measure} {test[measure]:.4f}"
+
+
+def finish(test: Mapping[str, float], result: Mapping[str, Any], *, as_json: bool) -> None:
+    """The end of standard output: the plain line, or the whole result as one JSON object."""
+    print(json.dumps(result) if as_json else last_line(test))

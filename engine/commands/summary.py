@@ -1,0 +1,56 @@
+"""How does `engine summary` go? The layers of a run's model, or of one that options describe."""
+
+import argparse
+from typing import Any
+
+from engine.commands import build, options, parsing, recipes, task
+from engine.commands.train import model_table
+from engine.data import names
+from engine.errors import ArgumentError
+from engine.runs import Run
+from engine.summary import summary
+
+
+def add(commands: Any) -> None:
+    """The command and its options."""
+    parser = commands.add_parser(
+        "summary",
+        usage="%(prog)s [RUN] [option ...]",
+        help="the layers of a model, their shapes, parameters and work",
+        description="The layers of a run's model, or of the model that train would build from the same options.",
+        epilog="examples:\n  engine summary runs/digits-1\n"
+        "  engine summary --data digits --hidden 256,128 --batch-norm\n"
+        "  engine summary --inputs 784 --outputs 10 --hidden 100 --batch-size 64\n",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("folder", metavar="RUN", nargs="?", help="a run folder (default: a model from the options)")
+    group = parser.add_argument_group("size")
+    group.add_argument("--data", metavar="NAME", type=parsing.one_of("data set", names()), help="its shapes")
+    group.add_argument("--inputs", metavar="N", type=parsing.whole(1), help="features of a sample")
+    group.add_argument("--outputs", metavar="N", type=parsing.whole(1), help="outputs of the model")
+    group.add_argument(
+        "--batch-size", metavar="N", type=parsing.whole(1), default=1, help="samples of the counted step"
+    )
+    options.add_model(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the summary."""
+    table = Run.open(arguments.folder).table("model") if arguments.folder is not None else _described(arguments)
+    print(summary(build.model(table), tuple(table["inputs"]), batch_size=arguments.batch_size))
+    return 0
+
+
+def _described(arguments: argparse.Namespace) -> dict[str, Any]:
+    inputs, outputs = arguments.inputs, arguments.outputs
+    shape = [inputs]
+    if arguments.data is not None:
+        train, _ = build.load_data({"name": arguments.data, "seed": 0, "test_fraction": 0.2})
+        shape = list(train.x.shape[1:]) if inputs is None else shape
+        outputs = task.outputs(task.default_loss(train.task), train) if outputs is None else outputs
+    if shape == [None] or outputs is None:
+        raise ArgumentError(
+            "model: its inputs and outputs are not known. Give a run folder, --data, or --inputs and --outputs."
+        )
+    hidden = recipes.recipe(arguments.data or "").hidden
+    return {**model_table(arguments, hidden), "inputs": shape, "outputs": outputs, "seed": 0}

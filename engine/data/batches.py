@@ -1,0 +1,206 @@
+"""In which order are the samples seen? Batches drawn anew at every pass, the same on every device."""
+
+import copy
+import operator
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+
+import backends
+from backends.kernels.pair import Array
+from engine.convert import normal_dtype
+from engine.data.dataset import Dataset, as_numbers, check_finite
+from engine.errors import ArgumentError, DataError, DeviceError
+from engine.tensor import Tensor
+
+BatchSize = int | Literal["all"]
+
+
+class Batches:
+    """A data set cut into batches; each ``iter()`` is one pass over all of it.
+
+    The order of pass p is ``numpy.random.Generator(numpy.random.PCG64([seed, p])).permutation(samples)``: it depends on
+    the seed and the pass alone, so that it is the same on every device, and a run that is taken up again goes on as it
+    would have gone.
+
+    A batch is one gather of rows. On a GPU the data is copied over once, where a quarter of the free memory holds it.
+    Batches in the stored order are read-only views on the CPU; so is the one batch that holds everything, which is
+    never shuffled: its gradient does not depend on the order of its rows.
+
+    Attributes:
+        samples: how many there are in a pass.
+        batch_size: how many samples a full batch has.
+        passes: how many passes were begun; set it to go on after so many.
+        skip: how many batches the next pass leaves out at its start (to go on within a pass); it goes back to 0.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        batch_size: BatchSize = 64,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        device: Any = "cpu",
+        dtype: Any = None,
+        passes: int = 0,
+    ) -> None:
+        self.backend = backends.get(device)
+        self._alone = not isinstance(data, (Dataset, tuple))
+        self._arrays = self._parts(data)
+        self.samples = len(self._arrays[0])
+        self.batch_size = (
+            self.samples if batch_size == "all" else min(_whole("batch_size", batch_size, 1), self.samples)
+        )
+        self.seed = _whole("seed", seed, 0)
+        self.shuffle = bool(shuffle)
+        self.drop_last = bool(drop_last)
+        self.dtype = None if dtype is None else normal_dtype(dtype)
+        self.passes = _whole("passes", passes, 0)
+        self.skip = 0
+        self._placed = False
+
+    def _parts(self, data: Any) -> tuple[Array, ...]:
+        if isinstance(data, Dataset):
+            return (data.x, data.y)
+        names = ("x",) if self._alone else ("x", "y", *(f"array {number}" for number in range(2, len(data))))
+        arrays = [self._part(name, part) for name, part in zip(names, (data,) if self._alone else data, strict=False)]
+        if not arrays:
+            raise DataError(
+                "batches: an empty tuple was given; allowed are a Dataset, an array, and a tuple of arrays."
+            )
+        for name, array in zip(names, arrays, strict=False):
+            if len(array) != len(arrays[0]):
+                raise DataError(
+                    f"batches: x has {len(arrays[0])} samples, {name} {len(array)}; each sample needs a row in both."
+                )
+        return tuple(arrays)
+
+    def _part(self, name: str, part: Any) -> Array:
+        if isinstance(part, Tensor) and part.backend is not self.backend:
+            raise DeviceError(
+                f"batches: {name} is on {part.device}, the batches are for {self.backend.device}. "
+                f"Use device={part.device!r}."
+            )
+        array = part.array if isinstance(part, Tensor) else as_numbers("batches", name, part)
+        if not array.ndim or not array.size:
+            raise DataError(
+                f"batches: {name} has shape {array.shape}; at least one sample is needed, along the first axis."
+            )
+        if isinstance(array, np.ndarray):  # a device is not asked: that would wait for all its work
+            check_finite("batches", name, array)
+        return array
+
+    def __len__(self) -> int:
+        """How many batches a pass has."""
+        return self.samples // self.batch_size if self.drop_last else -(-self.samples // self.batch_size)
+
+    def rebatched(self, batch_size: BatchSize) -> "Batches":
+        """The same data in the stored order and in batches of another size, without a second check of its values."""
+        other = copy.copy(self)
+        other.batch_size = (
+            self.samples if batch_size == "all" else min(_whole("batch_size", batch_size, 1), self.samples)
+        )
+        other.shuffle = other.drop_last = False
+        other.passes = other.skip = 0
+        return other
+
+    def order(self, number: int) -> np.ndarray[Any, Any]:
+        """The rows in the order of pass ``number``, counted from 0."""
+        if not self.shuffle or self.batch_size == self.samples:
+            return np.arange(self.samples)
+        return np.random.Generator(np.random.PCG64([self.seed, number])).permutation(self.samples)
+
+    def __iter__(self) -> Iterator[Any]:
+        self._place()
+        number, first = self.passes, _whole("skip", self.skip, 0)
+        self.passes, self.skip = number + 1, 0
+        return self._pass(number, first)
+
+    def _place(self) -> None:
+        # Once, at the first pass: rows are then gathered where they are needed.
+        if self._placed or self.backend.device == "cpu":
+            return
+        on_host = sum(array.nbytes for array in self._arrays if isinstance(array, np.ndarray))
+        if on_host <= self.backend.memory().get("free", 0) // 4:
+            self._arrays = tuple(self.backend.asarray(array) for array in self._arrays)
+        self._placed = True
+
+    def _pass(self, number: int, first: int) -> Iterator[Any]:
+        shuffled = self.shuffle and self.batch_size < self.samples
+        order = self.order(number) if shuffled else None
+        placed = order is not None and any(self.backend.owns(array) for array in self._arrays)
+        placed_order = self.backend.asarray(order) if placed else None
+        for batch in range(first, len(self)):
+            rows = slice(batch * self.batch_size, min((batch + 1) * self.batch_size, self.samples))
+            tensors = tuple(self._tensor(array, rows, order, placed_order) for array in self._arrays)
+            yield tensors[0] if self._alone else tensors
+
+    def _tensor(self, array: Array, rows: slice, order: np.ndarray[Any, Any] | None, placed_order: Array) -> Tensor:
+        if order is None:
+            part = array[rows]
+            if isinstance(part, np.ndarray):
+                part.flags.writeable = False  # of the view alone: a change in place must not reach the data
+        elif self.backend.owns(array):
+            part = self.backend.xp.take(array, placed_order[rows], axis=0)
+        else:
+            part = np.take(array, order[rows], axis=0)
+        wanted = self.dtype if part.dtype.kind == "f" else None
+        return Tensor.wrap(self.backend.asarray(part, wanted), self.backend)
+
+    def __repr__(self) -> str:
+        return f"Batches({len(self)} of {self.batch_size}, {self.samples} samples, on {self.backend.device})"
+
+
+def batches(
+    data: Any,
+    batch_size: BatchSize = 64,
+    *,
+    seed: int = 0,
+    shuffle: bool = True,
+    drop_last: bool = False,
+    device: Any = "cpu",
+    dtype: Any = None,
+    passes: int = 0,
+) -> Batches:
+    """The data in batches of Tensors on a device, in a new order at every pass.
+
+    Args:
+        data: a Dataset or a tuple of arrays such as (x, y): each batch is a tuple of Tensors; one array: each batch is
+            one Tensor. Tensors are gathered on their own device.
+        batch_size: 1 or above (one batch where it is larger than the data), or "all": gradient descent.
+        seed: the same seed gives the same orders.
+        shuffle: False keeps the stored order.
+        drop_last: leave out the last batch where it is smaller than the others.
+        device: where the Tensors are to be.
+        dtype: what floats are converted to; integers and bools stay. None keeps the stored dtype.
+        passes: how many passes were made before.
+
+    Raises:
+        ArgumentError: a batch size, seed or number of passes that is none.
+        DataError: no samples, different lengths, values that are not finite.
+
+    >>> import numpy as np
+    >>> x, y = np.arange(5.0).reshape(5, 1), np.arange(5)
+    >>> made = batches((x, y), batch_size=2, shuffle=False)
+    >>> [labels.numpy().tolist() for features, labels in made]
+    [[0, 1], [2, 3], [4]]
+    >>> len(made), made.passes
+    (3, 1)
+    """
+    return Batches(
+        data, batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last, device=device, dtype=dtype, passes=passes
+    )
+
+
+def _whole(name: str, given: Any, least: int) -> int:
+    try:
+        number = -1 if isinstance(given, bool) else operator.index(given)
+    except TypeError:
+        number = -1
+    if number < least:
+        extra = ' and "all"' if name == "batch_size" else ""
+        raise ArgumentError(f"batches: {name} {given!r} was given; allowed are whole numbers from {least}{extra}.")
+    return number

@@ -1,0 +1,54 @@
+"""Where did the numbers stop being finite? The first layer whose output is NaN or infinite, for one clear message."""
+
+from typing import Any
+
+import numpy as np
+
+from engine import autodiff
+from engine.layers.layer import Layer
+from engine.layers.regularization import RandomLayer
+from engine.tensor import Tensor
+
+
+def first_not_finite(model: Layer, x: Any) -> str | None:
+    """The name of the first layer below the model whose output for x is not finite; None where all are.
+
+    The model runs once more as it did (the same masks); running estimates and counters are put back afterwards.
+    """
+    found: list[str] = []
+    patched: list[Layer] = []
+    counts = [(layer, layer.drawn) for _, layer in model.layers() if isinstance(layer, RandomLayer)]
+    buffers = [(buffer, buffer.array.copy()) for _, buffer in model.named_buffers()]
+    for random_layer, drawn in counts:
+        random_layer.reseed(random_layer.key, max(0, drawn - 1))
+    try:
+        for name, layer in model.layers():
+            if name and not any(True for _ in layer.children()):
+                object.__setattr__(layer, "forward", _watched(name, layer, layer.forward, found))
+                patched.append(layer)
+        with autodiff.no_grad(), np.errstate(all="ignore"):
+            output = model(x)
+        if not found and isinstance(output, Tensor) and not _finite(output):
+            found.append("the model's output")
+    finally:
+        for layer in patched:
+            object.__delattr__(layer, "forward")
+        for random_layer, drawn in counts:
+            random_layer.reseed(random_layer.key, drawn)
+        for buffer, values in buffers:
+            buffer.backend.xp.copyto(buffer.array, values)
+    return found[0] if found else None
+
+
+def _watched(name: str, layer: Layer, forward: Any, found: list[str]) -> Any:
+    def call(*inputs: Any) -> Any:
+        output = forward(*inputs)
+        if not found and isinstance(output, Tensor) and not _finite(output):
+            found.append(f"layer {name} ({type(layer).__name__})")
+        return output
+
+    return call
+
+
+def _finite(tensor: Tensor) -> bool:
+    return bool(np.isfinite(tensor.backend.to_host(tensor.array)).all())

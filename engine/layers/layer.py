@@ -1,0 +1,217 @@
+"""What is a layer? Named parameters, buffers and layers below it, a mode, and a forward function."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+import backends
+from backends.backend import Backend
+from engine.convert import normal_dtype
+from engine.errors import ArgumentError, DeviceError, DtypeError, ShapeError, unknown_name
+from engine.tensor import Parameter, Tensor
+
+
+class Buffer(Tensor):
+    """Values of a layer that are saved and moved with it, but not trained: running means, for example."""
+
+
+class Layer:
+    """A part of a model. Subclass it, set parameters and layers as attributes, and define ``forward``.
+
+    Attributes:
+        training: whether it is in train mode; `train` and `eval` set it for everything below too.
+
+    >>> import engine as en
+    >>> class Gate(en.Layer):
+    ...     def __init__(self, features):
+    ...         super().__init__()
+    ...         self.inner = en.Linear(features, features)
+    ...     def forward(self, x):
+    ...         return x * self.inner(x).sigmoid()
+    >>> [name for name, parameter in Gate(3).named_parameters()]
+    ['inner.weight', 'inner.bias']
+    """
+
+    training: bool
+
+    def __init__(self) -> None:
+        self.training = True
+        self._members: dict[str, Parameter | Buffer | Layer] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        members = self.__dict__.get("_members")
+        if isinstance(value, (Parameter, Buffer, Layer)):
+            if members is None:
+                raise ArgumentError(f"{type(self).__name__}.{name}: call super().__init__() before setting parameters and layers.")
+            members[name] = value
+            if isinstance(value, Parameter) and value.name is None:
+                value.name = name
+        elif members is not None:
+            members.pop(name, None)
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._members.pop(name, None)
+        object.__delattr__(self, name)
+
+    def forward(self, *inputs: Any) -> Any:
+        """What the layer computes; called by ``layer(x)``."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward: define forward(self, x).")
+
+    def __call__(self, *inputs: Any) -> Any:
+        return self.forward(*inputs)
+
+    def config(self) -> dict[str, Any]:
+        """The settings that make a layer like this one; by default its plain attributes."""
+        kinds = (bool, int, float, str, type(None), tuple)
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name != "training" and not name.startswith("_") and isinstance(value, kinds)
+        }
+
+    # -- what is inside --------------------------------------------------------------------------------
+
+    def children(self) -> Iterator[tuple[str, "Layer"]]:
+        """The layers directly below, with their names."""
+        for name, member in self._members.items():
+            if isinstance(member, Layer):
+                yield name, member
+
+    def layers(self, prefix: str = "") -> Iterator[tuple[str, "Layer"]]:
+        """This layer and all below it, each once, with dotted names ("" for this one)."""
+        seen: set[int] = set()
+        waiting: list[tuple[str, Layer]] = [(prefix, self)]
+        while waiting:
+            name, layer = waiting.pop()
+            if id(layer) in seen:
+                continue
+            seen.add(id(layer))
+            yield name, layer
+            below = [(f"{name}.{part}" if name else part, child) for part, child in layer.children()]
+            waiting.extend(reversed(below))
+
+    def named_members(self) -> Iterator[tuple[str, "Parameter | Buffer"]]:
+        """Every parameter and buffer once, with its dotted name."""
+        seen: set[int] = set()
+        for prefix, layer in self.layers():
+            for name, member in layer._members.items():
+                if isinstance(member, (Parameter, Buffer)) and id(member) not in seen:
+                    seen.add(id(member))
+                    yield (f"{prefix}.{name}" if prefix else name), member
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Every parameter once, with its dotted name."""
+        return ((name, member) for name, member in self.named_members() if isinstance(member, Parameter))
+
+    def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
+        """Every buffer once, with its dotted name."""
+        return ((name, member) for name, member in self.named_members() if isinstance(member, Buffer))
+
+    def parameters(self) -> list[Parameter]:
+        """Every parameter once, in order."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    @property
+    def device(self) -> str:
+        """Where the parameters are; "cpu" for a layer without any."""
+        return next((member.device for _, member in self.named_members()), "cpu")
+
+    # -- saved and loaded ------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """A copy of every parameter and buffer, by dotted name."""
+        return {name: Tensor(member) for name, member in self.named_members()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over saved values in place: the Parameter objects stay, and an optimizer that holds them goes on.
+
+        Raises:
+            UnknownNameError, ShapeError, DtypeError: a name is missing or unknown, a shape or a kind differs; nothing is
+                changed then.
+        """
+        members = dict(self.named_members())
+        for name in state:
+            if name not in members:
+                raise unknown_name("load_state_dict: entry", name, members)
+        for name, member in members.items():
+            if name not in state:
+                raise unknown_name("load_state_dict: the state has no entry for", name, state)
+            shape, dtype = np.shape(state[name]), getattr(state[name], "dtype", member.dtype)
+            if shape != member.shape:
+                raise ShapeError(f"load_state_dict: {name} has shape {shape} in the state, {member.shape} in the model.")
+            if np.dtype(dtype).kind != member.dtype.kind:
+                raise DtypeError(f"load_state_dict: {name} is of {dtype} in the state, {member.dtype} in the model.")
+        for name, member in members.items():
+            values = state[name]
+            host = values.backend.to_host(values.array) if isinstance(values, Tensor) else values
+            member.backend.xp.copyto(member.array, member.backend.asarray(host, member.dtype))
+            member.touched()
+
+    # -- modes and places ------------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> "Layer":
+        """Put this layer and all below it into train mode; returns the layer itself."""
+        for _, layer in self.layers():
+            layer.training = mode
+        return self
+
+    def eval(self) -> "Layer":
+        """Put this layer and all below it into evaluation mode; returns the layer itself."""
+        return self.train(False)
+
+    def to(self, device: str | Backend | None = None, dtype: Any = None) -> "Layer":
+        """Move parameters and buffers to a device, or convert floats to a dtype; returns the layer itself.
+
+        The Parameter objects stay the same; gradients are forgotten where something changes.
+
+        >>> import engine as en
+        >>> en.Linear(2, 1).to(dtype="float64").weight.dtype
+        dtype('float64')
+        """
+        if isinstance(device, str) and dtype is None and _is_dtype_name(device):
+            raise DeviceError(f"device {device!r} is a dtype; write .to(dtype={device!r}).")
+        backend = None if device is None else backends.get(device)
+        wanted = None if dtype is None else normal_dtype(dtype)
+        if wanted is not None and wanted.kind != "f":
+            raise DtypeError(f"to: a model cannot be of {wanted}; allowed are float32, float64 and float16.")
+        for _, layer in self.layers():
+            layer.moved(backend)
+        for _, member in self.named_members():
+            place = member.backend if backend is None else backend
+            kind = member.dtype if wanted is None or member.dtype.kind != "f" else wanted
+            if place is member.backend and kind == member.dtype:
+                continue
+            array = member.array if place is member.backend else member.backend.to_host(member.array)
+            member.zero_grad()
+            member._gradient_buffer = None
+            member.array = place.xp.array(place.asarray(array), dtype=kind, copy=True)
+            member.backend = place
+            member.touched()
+        return self
+
+    def moved(self, backend: Backend | None) -> None:
+        """Called by `to` on every layer, for what is neither a parameter nor a buffer."""
+
+    # -- shown -----------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.config().items())
+        below = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.children()]
+        if not below:
+            return f"{type(self).__name__}({settings})"
+        return f"{type(self).__name__}({settings}\n" + "\n".join(below) + "\n)"
+
+
+def _is_dtype_name(name: str) -> bool:
+    """Whether a string that was given as a device is the name of a dtype."""
+    return name.startswith(("float", "int", "bool", "uint"))
+
+
+def as_input(x: Any, like: Tensor) -> Tensor:
+    """An input as a Tensor; arrays go to the parameters' device and, if of floats, to their dtype."""
+    if isinstance(x, Tensor):
+        return x
+    tensor = Tensor(x, device=like.backend)
+    return tensor if tensor.dtype.kind != "f" or tensor.dtype == like.dtype else tensor.to(dtype=like.dtype)

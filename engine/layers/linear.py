@@ -1,0 +1,114 @@
+"""Which layers are linear maps? Linear, and Maxout: the largest of several linear maps."""
+
+from typing import Any
+
+import numpy as np
+
+from backends.backend import Backend
+from engine import initializers
+from engine.convert import normal_dtype
+from engine.errors import ArgumentError
+from engine.layers.layer import Layer, as_input
+from engine.operations.activation import MAXOUT
+from engine.operations.linear import LINEAR
+from engine.random import as_generator
+from engine.tensor import Parameter, Tensor
+from engine.value import apply
+
+
+def positive_whole(owner: str, name: str, value: Any) -> int:
+    """A size: a whole number above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ArgumentError(f"{owner}: {name} {value!r} was given; it is a whole number, 1 or above.")
+    return int(value)
+
+
+class Linear(Layer):
+    """y = x weight + bias.
+
+    Args:
+        in_features, out_features: the widths.
+        bias: whether there is one.
+        initializer: of the weight, by name or as an object (see `engine.initializers`); biases start at zero. The default
+            ``he_normal`` suits ReLU; ``glorot_uniform`` suits tanh and sigmoid.
+        generator: where the first weights are drawn from, a numpy.random.Generator or a seed; `en.seed` rules the default.
+        dtype, device: of the parameters.
+
+    Shapes: x (batch, in_features) or (..., in_features); weight (in_features, out_features); bias (out_features,);
+    y (batch, out_features). Source: lecture 001, "Neural network notation".
+
+    >>> import engine as en
+    >>> en.Linear(3, 2)(en.tensor([[1.0, 2.0, 3.0]])).shape
+    (1, 2)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        initializer: Any = "he_normal",
+        generator: int | np.random.Generator | None = None,
+        dtype: Any = "float32",
+        device: str | Backend = "cpu",
+    ) -> None:
+        super().__init__()
+        self.in_features = positive_whole("Linear", "in_features", in_features)
+        self.out_features = positive_whole("Linear", "out_features", out_features)
+        kind = normal_dtype(dtype)
+        start = initializers.get(initializer)
+        shape = (self.in_features, self.out_features)
+        self.weight = Parameter(start(shape, as_generator(generator), kind), device=device, regularized=True)
+        self.bias = Parameter(np.zeros(self.out_features, kind), device=device, regularized=False) if bias else None
+
+    def config(self) -> dict[str, Any]:
+        return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}
+
+    def forward(self, x: Any) -> Tensor:
+        if not isinstance(x, Tensor):
+            x = as_input(x, self.weight)
+        return apply(LINEAR, x, self.weight, self.bias)
+
+
+class Maxout(Layer):
+    """y = max over the pieces k of x weight_k + bias_k.
+
+    Args:
+        in_features, out_features: the widths.
+        pieces: how many linear maps.
+        initializer, generator, dtype, device: as in `Linear`.
+
+    Shapes: x (batch, in_features); weight (in_features, pieces * out_features); y (batch, out_features).
+    Source: lecture 003, "Activation functions": max(w1^T x + b1, w2^T x + b2); Goodfellow and others (2013).
+
+    >>> import engine as en
+    >>> en.Maxout(3, 2)(en.tensor([[1.0, 2.0, 3.0]])).shape
+    (1, 2)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        pieces: int = 2,
+        *,
+        initializer: Any = "he_normal",
+        generator: int | np.random.Generator | None = None,
+        dtype: Any = "float32",
+        device: str | Backend = "cpu",
+    ) -> None:
+        super().__init__()
+        self.in_features = positive_whole("Maxout", "in_features", in_features)
+        self.out_features = positive_whole("Maxout", "out_features", out_features)
+        self.pieces = positive_whole("Maxout", "pieces", pieces)
+        kind = normal_dtype(dtype)
+        start, chance = initializers.get(initializer), as_generator(generator)
+        maps = [start((self.in_features, self.out_features), chance, kind) for _ in range(self.pieces)]
+        self.weight = Parameter(np.concatenate(maps, axis=1), device=device, regularized=True)
+        self.bias = Parameter(np.zeros(self.pieces * self.out_features, kind), device=device, regularized=False)
+
+    def forward(self, x: Any) -> Tensor:
+        maps = apply(LINEAR, as_input(x, self.weight), self.weight, self.bias)
+        pieces = apply(MAXOUT, maps.reshape(-1, self.pieces, self.out_features))
+        return pieces if maps.ndim == 2 else pieces.reshape(*maps.shape[:-1], self.out_features)

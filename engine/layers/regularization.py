@@ -1,0 +1,118 @@
+"""Which layers thin a net at random while it trains? Dropout of elements, and StochasticDepth of whole branches."""
+
+from typing import Any
+
+import numpy as np
+
+from backends import get
+from backends.backend import Backend
+from engine.errors import ArgumentError, ShapeError
+from engine.layers.layer import Layer
+from engine.operations import dropout as operations
+from engine.random import as_generator
+from engine.tensor import Tensor, as_tensor
+from engine.value import apply
+
+
+class RandomLayer(Layer):
+    """A layer that draws masks: a function of its key and of how many it has drawn, the same on every device.
+
+    Attributes:
+        key: two numbers below 2^32, (seed, which layer of the model); a Trainer sets both from its own seed.
+        drawn: how many masks were drawn, on the device: every training forward takes the next.
+    """
+
+    def __init__(self, generator: int | np.random.Generator | None) -> None:
+        super().__init__()
+        self._key = tuple(int(word) for word in as_generator(generator).integers(2**32, size=2))
+        self._backend = get("cpu")
+        self._counter = self._backend.zeros((1,), "uint64")
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """The two numbers that, with the count, decide every mask."""
+        return self._key[0], self._key[1]
+
+    @property
+    def drawn(self) -> int:
+        """How many masks were drawn."""
+        return int(self._backend.to_host(self._counter)[0])
+
+    def reseed(self, key: tuple[int, int], drawn: int = 0) -> None:
+        """Start again from a key, or go on where a saved run stopped."""
+        self._key = (int(key[0]) % 2**32, int(key[1]) % 2**32)
+        self._counter.fill(drawn)
+
+    def moved(self, backend: Backend | None) -> None:
+        if backend is not None and backend is not self._backend:
+            self._counter = backend.asarray(self._backend.to_host(self._counter))
+            self._backend = backend
+
+    def _counter_beside(self, x: Tensor) -> Any:
+        self.moved(x.backend)  # a layer without parameters follows its input
+        return self._counter
+
+
+class Dropout(RandomLayer):
+    """In training y = x mask / (1 - rate), each element kept with probability 1 - rate; in evaluation y = x.
+
+    Args:
+        rate: the share that is dropped, 0 or above and below 1.
+        generator: where the key of the masks is drawn from, a numpy.random.Generator or a seed.
+
+    Source: lecture 003, "Dropout"; Srivastava and others (2014).
+
+    >>> import engine as en
+    >>> en.Dropout(0.5).eval()(en.tensor([1.0, 2.0])).tolist()
+    [1.0, 2.0]
+    """
+
+    def __init__(self, rate: float = 0.5, *, generator: int | np.random.Generator | None = None) -> None:
+        super().__init__(generator)
+        self.rate = _rate("Dropout", "rate", rate)
+
+    def forward(self, x: Any) -> Tensor:
+        tensor = as_tensor(x)
+        if not self.training or self.rate == 0:
+            return tensor
+        return apply(operations.Dropout(self.rate, self.key, self._counter_beside(tensor)), tensor)
+
+
+class StochasticDepth(RandomLayer):
+    """y = x + branch(x), the branch left out of a sample with probability ``drop`` in training, and scaled by 1/(1 - drop).
+
+    Args:
+        branch: a layer whose output has its input's shape.
+        drop: the share of samples that skip it, 0 or above and below 1.
+        generator: where the key of the masks is drawn from.
+
+    Source: lecture 003, "Stochastic depth"; Huang and others (2016), scaled in training so that evaluation is y = x + branch(x).
+
+    >>> import engine as en
+    >>> layer = en.StochasticDepth(en.ReLU(), drop=0.5).eval()
+    >>> layer(en.tensor([[1.0, -2.0]])).tolist()
+    [[2.0, -2.0]]
+    """
+
+    def __init__(self, branch: Layer, drop: float = 0.5, *, generator: int | np.random.Generator | None = None) -> None:
+        super().__init__(generator)
+        self.branch = branch
+        self.drop = _rate("StochasticDepth", "drop", drop)
+
+    def forward(self, x: Any) -> Tensor:
+        tensor = as_tensor(x)
+        branch: Tensor = self.branch(tensor)
+        if branch.shape != tensor.shape:
+            raise ShapeError(
+                f"StochasticDepth: the branch turns {tensor.shape} into {branch.shape}; it must keep the shape."
+            )
+        if not self.training or self.drop == 0:
+            return tensor + branch
+        operation = operations.StochasticDepth(self.drop, self.key, self._counter_beside(tensor))
+        return apply(operation, tensor, branch)
+
+
+def _rate(owner: str, name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < 1:
+        raise ArgumentError(f"{owner}: {name} {value!r} was given; it is 0 or above and below 1.")
+    return float(value)

@@ -1,0 +1,221 @@
+"""What is a loss? A check of the target's form, and one number with its gradient; by name for the command line."""
+
+import inspect
+import math
+import re
+from typing import Any, ClassVar
+
+import numpy as np
+
+from engine.errors import ArgumentError, DataError, DeviceError, DtypeError, ShapeError, unknown_name
+from engine.operations.loss import LossOperation
+from engine.tensor import Tensor
+from engine.value import apply
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+class Loss:
+    """A loss: ``loss(prediction, target)``, a Tensor. Subclass it and define ``unit_losses`` to add your own.
+
+    Args:
+        reduction: "mean" averages over the units (with weights: over the summed weights), "sum" adds them, "none" gives
+            each by itself.
+
+    A subclass composes its losses from tensors, one number a sample or an element; gradients come by themselves::
+
+        >>> import engine as en
+        >>> class LogCosh(en.Loss):
+        ...     def unit_losses(self, prediction, target):
+        ...         difference = prediction - target
+        ...         return (difference.exp() + (-difference).exp()).log() - 0.6931471805599453
+        >>> LogCosh()(en.tensor([[0.0], [0.0]]), [[0.0], [0.0]]).item()
+        0.0
+    """
+
+    per_sample: ClassVar[bool] = False
+    named: ClassVar[dict[str, type["Loss"]]] = {}
+
+    def __init_subclass__(cls, abstract: bool = False) -> None:
+        super().__init_subclass__()
+        if not abstract:
+            Loss.named[cls.__name__.lower()] = cls
+
+    def __init__(self, reduction: str = "mean") -> None:
+        if reduction not in REDUCTIONS:
+            raise unknown_name(f"{type(self).__name__}: reduction", reduction, REDUCTIONS)
+        self.reduction = reduction
+        self._operation = self._make_operation()
+
+    def _make_operation(self) -> LossOperation | None:
+        return None
+
+    def config(self) -> dict[str, Any]:
+        """The settings that make this loss again."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.config().items())})"
+
+    def __call__(self, prediction: Tensor, target: Any, *, sample_weight: Any = None) -> Tensor:
+        """The loss of a batch.
+
+        Args:
+            prediction: what the model gave, (batch, ...).
+            target: a Tensor or an array in the loss's form; never broadcast.
+            sample_weight: how much each sample counts, (batch,).
+        """
+        self.check_prediction(prediction)
+        aim = self.check_target(prediction, target)
+        weight = None if sample_weight is None else self._sample_weight(prediction, sample_weight)
+        if self._operation is not None:
+            return apply(self._operation, prediction, aim, weight, None)
+        losses = self.unit_losses(prediction, aim)
+        if weight is not None:
+            losses = losses * weight
+        if self.reduction == "none":
+            return losses
+        total = losses.sum()
+        if self.reduction == "mean":
+            total = total / (losses.size if weight is None else weight.sum())
+        return total
+
+    def unit_losses(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The loss of each unit, of the prediction's shape or (batch,): what a subclass of your own defines."""
+        raise NotImplementedError(f"{type(self).__name__}: define unit_losses(self, prediction, target).")
+
+    # -- what is allowed -------------------------------------------------------------------------------
+
+    def _error(self, text: str) -> ShapeError:
+        return ShapeError(f"{type(self).__name__}: {text}")
+
+    def check_prediction(self, prediction: Tensor) -> None:
+        """Refuse a prediction that is no Tensor of floats, or has no samples."""
+        if not isinstance(prediction, Tensor):
+            raise DtypeError(f"{type(self).__name__}: the prediction is {type(prediction).__name__}; give the model's Tensor.")
+        if prediction.array.dtype.kind != "f":
+            raise DtypeError(f'{type(self).__name__}: the prediction is of {prediction.dtype}; convert it: .to(dtype="float32").')
+        if prediction.array.size == 0 or prediction.array.ndim == 0:
+            raise self._error(f"the prediction has shape {prediction.shape}; it needs one sample at least, (batch, ...).")
+
+    def check_target(self, prediction: Tensor, target: Any) -> Tensor:
+        """The target as a Tensor beside the prediction: here one number for each of the prediction's."""
+        aim = self._beside(prediction, target, "target")
+        if aim.array.dtype.kind != "f":
+            aim = Tensor.wrap(aim.array.astype(prediction.array.dtype), aim.backend)
+        if aim.array.shape != prediction.array.shape:
+            raise self._error(
+                f"target has shape {aim.shape}, prediction {prediction.shape}; they must be equal. "
+                f"Use {_reshape_hint(aim.shape, prediction.shape)}."
+            )
+        return aim
+
+    def _beside(self, prediction: Tensor, values: Any, what: str) -> Tensor:
+        """Values as a Tensor on the prediction's device; arrays of floats take the prediction's dtype."""
+        if isinstance(values, Tensor):
+            if values.backend is not prediction.backend:
+                raise DeviceError(
+                    f"{type(self).__name__}: {what} is on {values.device}, prediction on {prediction.device}; "
+                    f'move it with .to("{prediction.device}").'
+                )
+            if values.array.dtype.kind == "f" and values.array.dtype != prediction.array.dtype:
+                raise DtypeError(
+                    f"{type(self).__name__}: {what} is of {values.dtype}, prediction of {prediction.dtype}; "
+                    f'convert one: .to(dtype="{prediction.dtype}").'
+                )
+            return values
+        backend = prediction.backend
+        array = values if backend.owns(values) else np.asarray(values)
+        if array.dtype.kind not in "fiub":
+            raise DtypeError(f"{type(self).__name__}: {what} is of {array.dtype}; give numbers.")
+        dtype = prediction.array.dtype if array.dtype.kind == "f" else None
+        return Tensor.wrap(backend.asarray(array, dtype), backend)
+
+    def _sample_weight(self, prediction: Tensor, weight: Any) -> Tensor:
+        weights = self._beside(prediction, weight, "sample_weight")
+        batch = prediction.shape[:1]
+        if weights.shape != batch:
+            raise self._error(f"sample_weight has shape {weights.shape}; it must be {batch}, one for each sample.")
+        array = weights.array.astype(prediction.dtype)
+        if not self.per_sample:
+            array = array.reshape(batch + (1,) * (prediction.ndim - 1))
+            array = prediction.backend.xp.ascontiguousarray(prediction.backend.xp.broadcast_to(array, prediction.shape))
+        return Tensor.wrap(array, prediction.backend)
+
+    def _check_labels(self, prediction: Tensor, labels: Tensor) -> None:
+        """Refuse labels that are not class numbers, one a sample; values are looked at where they are on the host."""
+        batch, classes = prediction.array.shape
+        if labels.array.shape != (batch,):
+            raise self._error(
+                f"target has shape {labels.shape}, prediction {prediction.shape}; labels are (batch,). "
+                f"Use {_reshape_hint(labels.shape, (batch,))}."
+            )
+        if labels.array.dtype.kind not in "iu":
+            raise DtypeError(f"{type(self).__name__}: labels are of {labels.dtype}; give whole numbers, 0 to {classes - 1}.")
+        if labels.backend.name == "numpy":
+            # As unsigned numbers the negative ones are huge: one pass finds both ends.
+            unsigned = labels.array.view(f"u{labels.array.dtype.itemsize}")
+            if unsigned.max() >= classes:
+                wrong = int(np.argmax(unsigned >= classes))
+                raise DataError(
+                    f"{type(self).__name__}: label {labels.array[wrong]} of sample {wrong} is out of range; with {classes} "
+                    f"classes labels are 0 to {classes - 1}."
+                )
+
+    def _check_values(self, target: Tensor, low: float, high: float, between: bool) -> None:
+        """Refuse targets outside low ... high, or other than the two; values are looked at where they are on the host."""
+        if target.backend.name != "numpy":
+            return
+        values = target.array
+        wrong = (values < low) | (values > high) if between else (values != low) & (values != high)
+        if wrong.any():
+            allowed = f"{low:g} to {high:g}" if between else f"{low:g} and {high:g}"
+            raise DataError(f"{type(self).__name__}: a target is {values[wrong].flat[0]:g}; allowed are {allowed}.")
+
+
+class Elementwise(Loss, abstract=True):
+    """A loss of each element of the prediction, averaged over all of them."""
+
+    pair: ClassVar[Any]
+    gradients: ClassVar[tuple[str, ...]] = ("dprediction", "dtarget")
+
+    def _constants(self) -> dict[str, float]:
+        return {name: value for name, value in self.config().items() if name != "reduction"}
+
+    def _make_operation(self) -> LossOperation:
+        return LossOperation(
+            self.pair, ("prediction", "target"), self.gradients, self.per_sample, self.reduction, **self._constants()
+        )
+
+
+def _reshape_hint(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    if np.prod(given) == np.prod(wanted):
+        return f"target.reshape({', '.join(str(length) for length in wanted)})"
+    return f"a target of shape {wanted}"
+
+
+def positive(owner: str, name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value > 0 or not np.isfinite(value):
+        raise ArgumentError(f"{owner}: {name} {value!r} was given; it is a number above 0.")
+    return float(value)
+
+
+def by_name(name: str, **settings: Any) -> Loss:
+    """A loss from its name: "cross-entropy", "hinge", "mean-squared-error", ... or that of a subclass of your own.
+
+    >>> by_name("hinge", margin=0.5)
+    Hinge(margin=0.5, reduction='mean')
+    """
+    key = str(name).lower().replace("-", "").replace("_", "")
+    if key not in Loss.named:
+        raise unknown_name("loss", name, names())
+    allowed = [one for one in inspect.signature(Loss.named[key].__init__).parameters if one != "self"]
+    for setting in settings:
+        if setting not in allowed:
+            raise ArgumentError(f"loss {name}: it has no {setting}; allowed are {', '.join(allowed)}.")
+    return Loss.named[key](**settings)
+
+
+def names() -> tuple[str, ...]:
+    """The names that `by_name` knows, words joined by hyphens."""
+    return tuple(sorted(re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower() for kind in Loss.named.values()))

@@ -1,0 +1,378 @@
+"""How is a step taken? The optimizer's part that all recurrences share: groups, flat buffers, clipping, saved state."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from backends.kernels import optimizer as kernels
+from backends.kernels.arithmetic import Multiply
+from backends.kernels.pair import Array
+from engine.errors import ArgumentError, ShapeError
+from engine.optimizers.flat import FlatBuffer, lay_out, runs
+from engine.schedules import Schedule
+from engine.tensor import Parameter, Tensor
+
+Closure = Callable[[], Any]
+
+
+class Group:
+    """Parameters that share their settings: a learning rate of their own, for example."""
+
+    def __init__(self, parameters: list[Parameter], settings: dict[str, Any]) -> None:
+        self.parameters = parameters
+        self.settings = settings
+
+    def learning_rate(self, step: int) -> float:
+        """The rate of optimizer step ``step``, counted from 0."""
+        rate = self.settings["learning_rate"]
+        return float(rate(step)) if isinstance(rate, Schedule) else float(rate)
+
+
+class Optimizer:
+    """Changes parameters by their gradients. Subclass it and define ``update`` to add your own recurrence.
+
+    Args:
+        parameters: Parameters, or groups as in PyTorch: ``[{"params": [...], "learning_rate": 0.1}, ...]``. Each is
+            taken once; frozen ones are left out until they are set free.
+        learning_rate: a number or a schedule.
+        settings: the recurrence's own, each of which a group may set for itself.
+
+    A subclass says which flat arrays it keeps and how a step changes them::
+
+        >>> import engine as en
+        >>> class SignDescent(en.Optimizer):
+        ...     @staticmethod
+        ...     def update(xp, w, g, *, work, learning_rate):
+        ...         xp.sign(g, out=work[0])
+        ...         xp.multiply(work[0], learning_rate, out=work[0])
+        ...         xp.subtract(w, work[0], out=w)
+        >>> w = en.Parameter([1.0, -1.0])
+        >>> optimizer = SignDescent([w], learning_rate=0.5)
+        >>> (w * w).sum().backward(); optimizer.step(); w.tolist()
+        [0.5, -0.5]
+
+    ``update(xp, w, g, *states, work, learning_rate, **settings)`` changes w and the states in place; all are flat
+    arrays of one dtype; ``learning_rate`` and what ``corrections`` gives are arrays of one element.
+    """
+
+    states: ClassVar[tuple[str, ...]] = ()
+    per_step: ClassVar[tuple[str, ...]] = ()
+    work: ClassVar[int] = 1
+    needs_closure: ClassVar[bool] = False
+    not_for_update: ClassVar[tuple[str, ...]] = ()  # settings that `corrections` alone reads
+
+    update: Callable[..., None]
+    named: ClassVar[dict[str, type["Optimizer"]]] = {}
+
+    def __init_subclass__(cls, abstract: bool = False) -> None:
+        super().__init_subclass__()
+        if not abstract:
+            Optimizer.named[cls.__name__.lower()] = cls
+
+    def __init__(self, parameters: Iterable[Any], learning_rate: float | Schedule = 1e-3, **settings: Any) -> None:
+        self.defaults = {"learning_rate": learning_rate, **settings}
+        self.groups = self._make_groups(parameters)
+        self.steps = 0
+        self._counts = {id(parameter): 0 for parameter in self._all()}
+        self._buffers: list[FlatBuffer] = []
+        self._scalars: dict[Any, dict[str, Array]] = {}
+        self._held = 0
+
+    # -- what it was given -----------------------------------------------------------------------------
+
+    def _make_groups(self, parameters: Iterable[Any]) -> list[Group]:
+        name = type(self).__name__
+        given = [parameters] if isinstance(parameters, (Tensor, Mapping)) else list(parameters)
+        if not given:
+            raise ArgumentError(f"{name}: no parameters were given; pass model.parameters().")
+        groups = given if isinstance(given[0], Mapping) else [{"params": given}]
+        seen: dict[int, int] = {}
+        result = []
+        for number, group in enumerate(groups):
+            if not isinstance(group, Mapping) or "params" not in group:
+                raise ArgumentError(f'{name}: group {number} is {group!r}; a group is a dict with "params" and settings.')
+            settings = {key: value for key, value in group.items() if key != "params"}
+            unknown = [key for key in settings if key not in self.defaults]
+            if unknown:
+                known = ", ".join(self.defaults)
+                raise ArgumentError(f"{name}: group {number} sets {unknown[0]!r}; allowed are params, {known}.")
+            members = group["params"]
+            members = [members] if isinstance(members, Tensor) else list(members)
+            kept: list[Parameter] = []
+            for parameter in members:
+                if not isinstance(parameter, Parameter):
+                    raise ArgumentError(f"{name}: {type(parameter).__name__} was given; allowed are Parameters of a model.")
+                if seen.setdefault(id(parameter), number) != number:
+                    raise ArgumentError(f"{name}: parameter {parameter.name!r} is in groups {seen[id(parameter)]} and {number}.")
+                if all(parameter is not other for other in kept):
+                    kept.append(parameter)
+            result.append(Group(kept, self._checked({**self.defaults, **settings})))
+        return result
+
+    def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Settings within their bounds: rates and decays from 0, betas and momentum below 1."""
+        name = type(self).__name__
+        rate = settings["learning_rate"]
+        if not isinstance(rate, Schedule) and not _number(rate, 0):
+            raise ArgumentError(f"{name}: learning_rate {rate!r} was given; it is a number, 0 or above, or a schedule.")
+        for key, value in settings.items():
+            if key == "learning_rate" or isinstance(value, bool) or not isinstance(value, (int, float)):
+                continue
+            below = 1.0 if key in ("momentum", "beta1", "beta2", "alpha") else math.inf
+            if not _number(value, 0) or value >= below:
+                limit = "" if math.isinf(below) else " and below 1"
+                raise ArgumentError(f"{name}: {key} {value!r} was given; it is a number, 0 or above{limit}.")
+        return settings
+
+    def _all(self) -> list[Parameter]:
+        return [parameter for group in self.groups for parameter in group.parameters]
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate that the next step of the first group takes; setting it sets that of all groups."""
+        return self.groups[0].learning_rate(self.steps)
+
+    @learning_rate.setter
+    def learning_rate(self, value: float | Schedule) -> None:
+        for group in self.groups:
+            group.settings = self._checked({**group.settings, "learning_rate": value})
+
+    def schedules(self) -> list[Schedule]:
+        """The learning rates that are schedules, each once."""
+        rates = [group.settings["learning_rate"] for group in self.groups]
+        return list({id(rate): rate for rate in rates if isinstance(rate, Schedule)}.values())
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.groups[0].settings.items())
+        return f"{type(self).__name__}({settings})"
+
+    # -- the flat buffers ------------------------------------------------------------------------------
+
+    def buffers(self) -> list[FlatBuffer]:
+        """The flat buffers, laid out anew (states kept) where a parameter was moved, converted, frozen or set free."""
+        trained = [parameter for parameter in self._all() if parameter.requires_grad]
+        if len(trained) == self._held and self._buffers and all(buffer.valid() for buffer in self._buffers):
+            return self._buffers
+        states = self._states_by_parameter()
+        self._buffers = lay_out(trained, self.kept_states(), self.work) if trained else []
+        self._held = len(trained)
+        self._scalars.clear()
+        for buffer in self._buffers:
+            for position, parameter in enumerate(buffer.parameters):
+                for name, value in states.get(id(parameter), {}).items():
+                    view = buffer.view(buffer.states[name], position)
+                    buffer.backend.xp.copyto(view, buffer.backend.asarray(value, buffer.dtype))
+        return self._buffers
+
+    def _states_by_parameter(self) -> dict[int, dict[str, "np.ndarray[Any, Any]"]]:
+        """Each parameter's states on the host, by the parameter's identity."""
+        found: dict[int, dict[str, np.ndarray[Any, Any]]] = {}
+        for buffer in self._buffers:
+            for position, parameter in enumerate(buffer.parameters):
+                found[id(parameter)] = {
+                    name: np.array(buffer.backend.to_host(flat[buffer.starts[position] :][: parameter.size])).reshape(
+                        parameter.shape
+                    )
+                    for name, flat in buffer.states.items()
+                }
+        return found
+
+    def kept_states(self) -> tuple[str, ...]:
+        """The states that these settings need; ``update`` is handed None for the others."""
+        return self.states
+
+    # -- a step ----------------------------------------------------------------------------------------
+
+    def zero_grad(self) -> None:
+        """Forget the gradients: a parameter without one is skipped by the next step."""
+        for group in self.groups:
+            for parameter in group.parameters:
+                parameter._gradient = None
+
+    def step(self, closure: Closure | None = None) -> Any:
+        """Change every parameter that has a gradient. A closure is called first (it computes the gradients); its loss is returned."""
+        loss = closure() if closure is not None else None
+        settings_of = {id(parameter): number for number, group in enumerate(self.groups) for parameter in group.parameters}
+        for buffer in self.buffers():
+            # Neighbours with the same settings and step count are one stretch, nearly always the whole buffer.
+            keys = [
+                None if parameter._gradient is None else (settings_of[id(parameter)], self._counts[id(parameter)])
+                for parameter in buffer.parameters
+            ]
+            for first, last, key in runs(keys):
+                if key is not None:
+                    self._update(buffer, buffer.starts[first], buffer.end(last - 1), self.groups[key[0]], key[1] + 1)
+            for parameter in buffer.parameters:
+                if parameter._gradient is not None:
+                    self._counts[id(parameter)] += 1
+                    parameter.touched()
+        self.steps += 1
+        return loss
+
+    def _update(self, buffer: FlatBuffer, start: int, end: int, group: Group, count: int) -> None:
+        settings = dict(group.settings)
+        values = {"learning_rate": group.learning_rate(self.steps), **self.corrections(count, settings)}
+        del settings["learning_rate"]
+        for name in self.not_for_update:
+            del settings[name]
+        scalars = self._scalars.setdefault((id(buffer), id(group)), {})
+        for name, value in values.items():
+            if name not in scalars:
+                scalars[name] = buffer.backend.empty((1,), buffer.dtype)
+            scalars[name].fill(value)
+        whole = start == 0 and end == buffer.size
+
+        def part(flat: Array) -> Array:
+            return flat if whole else flat[start:end]
+
+        buffer.backend.kernel(self.update)(
+            buffer.backend.xp,
+            part(buffer.weights),
+            part(buffer.gradients),
+            *(part(buffer.states[name]) if name in buffer.states else None for name in type(self).states),
+            work=tuple(part(flat) for flat in buffer.work),
+            **scalars,
+            **settings,
+        )
+
+    def corrections(self, count: int, settings: Mapping[str, Any]) -> dict[str, float]:
+        """Numbers that change with a parameter's step count (1, 2, ...), handed to ``update`` by name."""
+        return {}
+
+    # -- what is done to gradients before the step -----------------------------------------------------
+
+    def gradient_norm(self) -> float:
+        """The norm of all gradients together, as if they were one vector. A number on the host: it waits for the device."""
+        return math.sqrt(sum(float(buffer.backend.to_host(square)[0]) for buffer, square in self._squares()))
+
+    def gradient_sums(self) -> list[float]:
+        """The sum of the gradients in each buffer: NaN or infinite where one of them is. It waits for the device."""
+        sums = []
+        for buffer in self.buffers():
+            buffer.clear_missing()
+            with np.errstate(all="ignore"):  # what is not finite is the caller's to report
+                sums.append(float(buffer.backend.to_host(buffer.gradients.sum())))
+        return sums
+
+    def _squares(self) -> list[tuple[FlatBuffer, Array]]:
+        squares = []
+        for buffer in self.buffers():
+            buffer.clear_missing()
+            square = buffer.backend.empty((1,), buffer.dtype)
+            buffer.backend.kernel(kernels.squared_norm)(buffer.backend.xp, buffer.gradients, out=square)
+            squares.append((buffer, square))
+        return squares
+
+    def clip_norm(self, max_norm: float) -> None:
+        """Scale all gradients by one factor, so that their common norm is ``max_norm`` at most.
+
+        Raises:
+            ArgumentError: max_norm is not above 0.
+        """
+        _require_above_zero("clip_norm", max_norm)
+        squares = self._squares()
+        if len({(buffer.backend.device) for buffer, _ in squares}) > 1 or len(squares) > 1:
+            # Buffers of several dtypes or devices meet on the host.
+            total = sum(float(buffer.backend.to_host(square)[0]) for buffer, square in squares)
+            for _, square in squares:
+                square.fill(total)
+        for buffer, square in squares:
+            work = buffer.backend.empty((1,), buffer.dtype)
+            buffer.backend.kernel(kernels.scale_by_norm)(
+                buffer.backend.xp, buffer.gradients, square, work=work, max_norm=float(max_norm)
+            )
+
+    def clip_value(self, limit: float) -> None:
+        """Move every element of the gradients into -limit ... limit."""
+        _require_above_zero("clip_value", limit)
+        for buffer in self.buffers():
+            buffer.backend.kernel(kernels.clip_by_value)(buffer.backend.xp, buffer.gradients, limit=float(limit))
+
+    def scale_gradients(self, factor: float) -> None:
+        """Multiply all gradients: a sum over samples becomes their mean."""
+        for buffer in self.buffers():
+            buffer.backend.kernel(Multiply.forward)(buffer.backend.xp, buffer.gradients, factor, y=buffer.gradients)
+
+    # -- saved and loaded ------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a later step depends on: {"tensors": {"0.velocity": array, ...}, "settings": {...}}.
+
+        Tensors are named by the parameter's position among those given, settings are plain numbers and names.
+        """
+        self.buffers()
+        states = self._states_by_parameter()
+        tensors = {
+            f"{position}.{name}": value
+            for position, parameter in enumerate(self._all())
+            for name, value in states.get(id(parameter), {}).items()
+        }
+        groups = [
+            {
+                key: value.config() | {"state": value.state()} if isinstance(value, Schedule) else value
+                for key, value in group.settings.items()
+            }
+            for group in self.groups
+        ]
+        counts = [self._counts[id(parameter)] for parameter in self._all()]
+        return {
+            "tensors": tensors,
+            "settings": {"optimizer": type(self).__name__, "steps": self.steps, "counts": counts, "groups": groups},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where a saved optimizer of the same kind stopped.
+
+        Raises:
+            ArgumentError, ShapeError: it is of another kind, or its states do not fit these parameters; nothing is changed.
+        """
+        settings, tensors = state["settings"], state["tensors"]
+        name = type(self).__name__
+        everyone = self._all()
+        if settings["optimizer"] != name:
+            raise ArgumentError(f"load_state_dict: the state is of {settings['optimizer']}, this optimizer is {name}.")
+        if len(settings["counts"]) != len(everyone) or len(settings["groups"]) != len(self.groups):
+            raise ShapeError(
+                f"load_state_dict: the state has {len(settings['counts'])} parameters in {len(settings['groups'])} groups, "
+                f"this {name} {len(everyone)} in {len(self.groups)}."
+            )
+        buffers = self.buffers()
+        wanted = {
+            f"{_position(everyone, parameter)}.{state_name}": (buffer, place, state_name)
+            for buffer in buffers
+            for place, parameter in enumerate(buffer.parameters)
+            for state_name in buffer.states
+        }
+        for key, (buffer, place, _) in wanted.items():
+            if key not in tensors or tuple(tensors[key].shape) != buffer.parameters[place].shape:
+                given = tuple(tensors[key].shape) if key in tensors else "nothing"
+                raise ShapeError(f"load_state_dict: {key} is {given} in the state; it must be {buffer.parameters[place].shape}.")
+        for key, (buffer, place, state_name) in wanted.items():
+            view = buffer.view(buffer.states[state_name], place)
+            buffer.backend.xp.copyto(view, buffer.backend.asarray(tensors[key], buffer.dtype))
+        self.steps = int(settings["steps"])
+        self._counts = {id(one): int(count) for one, count in zip(everyone, settings["counts"], strict=True)}
+        for group, saved in zip(self.groups, settings["groups"], strict=True):
+            for key, value in saved.items():
+                current = group.settings.get(key)
+                if isinstance(current, Schedule):
+                    current.load_state(value["state"] if isinstance(value, Mapping) else {})
+                elif not isinstance(value, Mapping):
+                    group.settings[key] = value
+
+
+def _position(parameters: list[Parameter], wanted: Parameter) -> int:
+    return next(number for number, parameter in enumerate(parameters) if parameter is wanted)
+
+
+def _number(value: Any, least: float) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        return False
+    return math.isfinite(value) and bool(value >= least)
+
+
+def _require_above_zero(name: str, value: Any) -> None:
+    if not _number(value, 0) or value == 0:
+        raise ArgumentError(f"{name}: {value!r} was given; it is a number above 0.")

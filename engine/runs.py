@@ -1,0 +1,296 @@
+"""What does a run leave behind? A folder: settings (TOML), weights (safetensors), history (CSV), preparation, log.
+
+The folder holds no absolute path: moved or copied elsewhere it still works.
+"""
+
+import contextlib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+import numpy as np
+
+from engine import checkpoint
+from engine.data import Dataset, Preparation, Standardize
+from engine.data.preparation import from_dict
+from engine.errors import ArgumentError, DataError
+from engine.history import write_whole
+from engine.layers import Layer
+
+FORMAT = 1
+CONFIG, WEIGHTS, HISTORY, PICTURE = "config.toml", "weights.safetensors", "history.csv", "history.png"
+PREPARATION, RESULT, LOG = "preparation.json", "result.json", "log.txt"
+FILES = (CONFIG, WEIGHTS, HISTORY, PICTURE, PREPARATION, RESULT, LOG)
+
+Config = dict[str, dict[str, Any]]
+
+
+class Run:
+    """A run folder; `create` makes a new one, `open` takes one that is there.
+
+    Attributes:
+        path: of the folder, as the user wrote it.
+        config: what rebuilds data, model and training: tables of settings.
+    """
+
+    def __init__(self, path: Path, config: Config) -> None:
+        self.path = path
+        self.config = config
+        self._made: list[Path] = []  # folders that `create` made, the outermost first
+
+    # -- made and opened -------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], config: Config, data: Dataset, *, overwrite: bool = False) -> "Run":
+        """A new folder with the settings and the preparation of the data in it.
+
+        Args:
+            path: of the folder; parents are made where needed.
+            config: tables of settings; None values are left out.
+            data: whose preparation is stored, so that `evaluate` and `predict` apply it.
+            overwrite: whether the files of an earlier run in it may be replaced; other files are never touched.
+
+        Raises:
+            ArgumentError: it cannot be made there, or is not empty.
+        """
+        check_output(path, overwrite=overwrite)
+        run = cls(Path(path), {"run": {"format": FORMAT}, **config})
+        try:
+            run._make_folders()
+            for name in FILES:
+                (run.path / name).unlink(missing_ok=True)
+            write_whole(run.path / CONFIG, to_toml(run.config).encode())
+            write_whole(run.path / PREPARATION, (json.dumps(_stored_preparation(data), indent=1) + "\n").encode())
+        except BaseException as error:
+            run.discard()
+            if not isinstance(error, OSError):
+                raise
+            raise ArgumentError(
+                f"output {str(path)!r} cannot be written: {reason(error)}. Name another folder."
+            ) from None
+        return run
+
+    def _make_folders(self) -> None:
+        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=folder is not self.path)
+            self._made.append(folder)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "Run":
+        """The run folder at this path.
+
+        Raises:
+            DataError: there is none, or its settings cannot be read.
+        """
+        file = Path(path) / CONFIG
+        try:
+            config = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            what = f"has no {CONFIG}" if Path(path).exists() else "does not exist"
+            raise DataError(f"run {str(path)!r} {what}; give a folder that `engine train` wrote.") from None
+        except OSError as error:
+            raise DataError(f"run {str(path)!r} cannot be read: {reason(error)}.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise DataError(f"{file} is damaged: {one_line(error)}.") from None
+        known = config.get("run")
+        if not isinstance(known, dict) or known.get("format") != FORMAT:
+            raise DataError(f"{file} is not of format {FORMAT}, the one that this version writes and reads.")
+        return cls(Path(path), config)
+
+    def table(self, name: str) -> dict[str, Any]:
+        """One table of the settings.
+
+        Raises:
+            DataError: it is missing.
+        """
+        table = self.config.get(name)
+        if not isinstance(table, dict):
+            raise DataError(f"{self.path / CONFIG} has no table [{name}]; it is not a whole run.")
+        return table
+
+    def discard(self) -> None:
+        """Take back what `create` made: for a run that could not begin."""
+        with contextlib.suppress(OSError):
+            for name in FILES:
+                (self.path / name).unlink(missing_ok=True)
+            for folder in reversed(self._made):
+                folder.rmdir()
+
+    # -- written as training goes ----------------------------------------------------------------------
+
+    def log(self) -> TextIO:
+        """The log, opened for further lines; each is written at once."""
+        return open(self.path / LOG, "a", encoding="utf-8", buffering=1)
+
+    def save_weights(self, model: Layer, **metadata: Any) -> None:
+        """Every parameter and buffer, whole or not at all."""
+        tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+        checkpoint.save_state(self.path / WEIGHTS, tensors, metadata)
+
+    def save_result(self, result: Mapping[str, Any]) -> None:
+        """The final numbers, as JSON."""
+        write_whole(self.path / RESULT, (json.dumps(result, indent=1) + "\n").encode())
+
+    # -- read again ------------------------------------------------------------------------------------
+
+    def load_weights(self, model: Layer) -> None:
+        """Put the stored weights into a model that was built from the settings.
+
+        Raises:
+            DataError: they are missing.
+        """
+        file = self.path / WEIGHTS
+        if not file.exists():
+            raise DataError(f"{file} is missing: the run was stopped before its weights were written. Train again.")
+        tensors, _ = checkpoint.load_state(file)
+        model.load_state_dict(tensors)
+
+    def preparation(self) -> "Stored":
+        """What was done to the training data before the model saw it.
+
+        Raises:
+            DataError: the file is missing or damaged.
+        """
+        file = self.path / PREPARATION
+        try:
+            stored = json.loads(file.read_text(encoding="utf-8"))
+            features = tuple(from_dict(one) for one in stored["features"])
+            target = None if stored["target"] is None else Standardize.from_dict(stored["target"])
+            names = tuple(str(name) for name in stored["names"])
+        except OSError as error:
+            raise DataError(f"{file} cannot be read: {reason(error)}.") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{file} is damaged: {one_line(error)}.") from None
+        return Stored(features, target, names)
+
+
+class Stored(NamedTuple):
+    """What was done to the features, in order, and to the targets; the features' names, where they have any."""
+
+    features: tuple[Preparation, ...]
+    target: Standardize | None
+    names: tuple[str, ...]
+
+
+def _stored_preparation(data: Dataset) -> dict[str, Any]:
+    target = data.target_preparation
+    return {
+        "features": [one.to_dict() for one in data.preparation],
+        "target": None if target is None else target.to_dict(),
+        "names": data.feature_names or (),
+    }
+
+
+def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Refuse a place where no run folder can be made, before any work is done.
+
+    Raises:
+        ArgumentError: a file, a folder with something in it, or a place that cannot be written.
+    """
+    folder, shown = Path(path), str(path)
+    try:
+        if folder.is_dir():
+            if not overwrite and any(folder.iterdir()):
+                raise ArgumentError(
+                    f"output {shown!r} exists and is not empty. Name another folder, or add --overwrite."
+                )
+            where = folder
+        elif folder.exists() or folder.is_symlink():
+            raise ArgumentError(f"output {shown!r} is a file; a run needs a folder. Name another one.")
+        else:
+            where = next(parent for parent in folder.absolute().parents if parent.exists())
+            if not where.is_dir():
+                raise ArgumentError(
+                    f"output {shown!r} lies below {str(where)!r}, which is a file. Name another folder."
+                )
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        raise ArgumentError(f"output {shown!r} cannot be used: {reason(error)}. Name another folder.") from None
+    if not os.access(where, os.W_OK | os.X_OK):
+        raise ArgumentError(f"output {shown!r} cannot be written: {str(where)!r} is read-only. Name another folder.")
+
+
+def next_free(parent: str | os.PathLike[str], name: str) -> Path:
+    """parent/name-1, or with the next number that is not taken.
+
+    >>> next_free("/nowhere", "digits").name
+    'digits-1'
+    """
+    taken = {entry.name for entry in Path(parent).iterdir()} if Path(parent).is_dir() else set()
+    number = 1
+    while f"{name}-{number}" in taken:
+        number += 1
+    return Path(parent) / f"{name}-{number}"
+
+
+def reason(error: Exception) -> str:
+    """Why the system refused, without the number and the path."""
+    return one_line(getattr(error, "strerror", None) or error)
+
+
+def one_line(error: object) -> str:
+    """A message on one line, without its full stop."""
+    return " ".join(str(error).split()).rstrip(".")
+
+
+# -- TOML: Python reads it, and does not write it --------------------------------------------------------
+
+
+def to_toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
+    """Tables of settings as TOML; None is left out, since TOML has no word for it.
+
+    Args:
+        tables: name of the table to its settings: strings, bools, ints, floats and lists of those; a dictionary becomes
+            a table below ([table.key]).
+
+    Raises:
+        ArgumentError: a value of another kind.
+
+    >>> print(to_toml({"model": {"hidden": [64, 32], "activation": "relu", "dropout": 0.5}}), end="")
+    [model]
+    hidden = [64, 32]
+    activation = "relu"
+    dropout = 0.5
+    """
+    parts = []
+    for name, table in tables.items():
+        below = {f"{name}.{_key(key)}": value for key, value in table.items() if isinstance(value, Mapping)}
+        lines = [f"[{name}]"]
+        lines += [
+            f"{_key(key)} = {_value(key, value)}"
+            for key, value in table.items()
+            if value is not None and not isinstance(value, Mapping)
+        ]
+        parts.append("\n".join(lines) + "\n")
+        parts += [to_toml({place: inner}) for place, inner in below.items()]
+    return "\n".join(parts)
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _string(key)
+
+
+def _value(key: str, value: Any) -> str:
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, (int, np.integer)):
+        return str(int(value))
+    if isinstance(value, (float, np.floating)):
+        return repr(float(value))  # nan and inf are TOML's words too
+    if isinstance(value, (str, os.PathLike)):
+        return _string(os.fspath(value))
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_value(key, one) for one in value) + "]"
+    raise ArgumentError(
+        f"setting {key}: a {type(value).__name__} was given; TOML holds strings, numbers, bools and lists."
+    )
+
+
+def _string(text: str) -> str:
+    # JSON's escapes are TOML's, but for DEL, which TOML wants escaped, and lone surrogates, which neither can hold.
+    quoted = json.dumps(text.encode("utf-8", "replace").decode(), ensure_ascii=False)
+    return quoted.replace("\x7f", "\\u007f")

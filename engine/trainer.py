@@ -1,0 +1,463 @@
+"""How is a network trained? The loop over epochs and batches: forward, loss, backward, step; and evaluation beside it."""
+
+import contextlib
+import copy
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+import backends
+from engine import autodiff, metrics
+from engine.averaging import ExponentialMovingAverage
+from engine.callbacks import Callback, StepBelow
+from engine.checkpoint import load_state, save_state
+from engine.data import Batches
+from engine.data.batches import BatchSize
+from engine.divergence import first_not_finite
+from engine.errors import ArgumentError, DataError, EngineError, NotFiniteError
+from engine.history import History
+from engine.layers import BatchNorm, Layer, RandomLayer
+from engine.losses import BinaryCrossEntropy, CrossEntropy, Loss
+from engine.optimizers import Optimizer
+from engine.penalties import Penalty
+from engine.tensor import Tensor
+
+
+class Trainer:
+    """Trains a model: ``fit``, ``evaluate``, ``predict``, ``save``, ``load``.
+
+    Args:
+        model: a Layer; it is moved to the device.
+        loss: ``loss(prediction, target)``, of reduction "mean" or "sum".
+        optimizer: over the model's parameters.
+        device: "auto" (a GPU where there is a usable one), "cpu", "cuda", "cuda:1".
+        metrics: names (see `engine.metrics.names`), Metric objects, or functions of (output, target).
+        penalty: L1, L2, ...; part of the training loss, not of `evaluate`.
+        clip_norm, clip_value: bounds of the gradients, applied after the penalty.
+        accumulate: how many batches one step averages over; what is left at the end of an epoch is applied there.
+        seed: of the order of the samples and of the masks of dropout and its kin.
+        callbacks: told of batches and epochs; see `Callback`.
+        ema: the decay of a moving average of the weights, which `evaluate` and `predict` then use.
+
+    Attributes:
+        epoch, step: how many epochs and optimizer steps are done.
+        history: a History of all epochs so far.
+        batches_per_epoch: of the fit that is running.
+        stop_reason: why the last fit ended before its last epoch; None where it did not.
+
+    >>> import engine as en
+    >>> train, test = en.data.load("xor", samples=200)
+    >>> model = en.Sequential(en.Linear(2, 16, generator=0), en.Tanh(), en.Linear(16, 2, generator=1))
+    >>> optimizer = en.Adam(model.parameters(), learning_rate=0.05)
+    >>> trainer = en.Trainer(model, loss=en.CrossEntropy(), optimizer=optimizer, device="cpu", metrics=["accuracy"])
+    >>> history = trainer.fit(train, epochs=20, batch_size=20)
+    >>> trainer.evaluate(test)["accuracy"] > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        model: Layer,
+        *,
+        loss: Loss,
+        optimizer: Optimizer,
+        device: str = "auto",
+        metrics: Sequence[Any] = (),
+        penalty: Penalty | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        accumulate: int = 1,
+        seed: int = 0,
+        callbacks: Iterable[Callback] = (),
+        ema: float | None = None,
+    ) -> None:
+        if getattr(loss, "reduction", "mean") == "none":
+            raise ArgumentError('Trainer: the loss has reduction "none"; training needs one number, "mean" or "sum".')
+        for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value)):
+            if value is not None and not value > 0:
+                raise ArgumentError(f"Trainer: {name} {value!r} was given; it is a number above 0.")
+        self.accumulate = _whole("accumulate", accumulate, 1)
+        self.seed = _whole("seed", seed, 0)
+        self.model, self.loss, self.optimizer, self.penalty = model, loss, optimizer, penalty
+        self.clip_norm, self.clip_value = clip_norm, clip_value
+        self.callbacks = list(callbacks)
+        self.backend = backends.get(device)
+        model.to(device=self.backend)
+        self._metrics = _metrics_for(loss, metrics)
+        self.ema = None if ema is None else ExponentialMovingAverage(model.parameters(), ema)
+        self._random_layers = [layer for _, layer in model.layers() if isinstance(layer, RandomLayer)]
+        for number, layer in enumerate(self._random_layers):
+            layer.reseed((self.seed, number))
+        self.epoch = self.step = 0
+        self.history = History()
+        self.batches_per_epoch = 0
+        self.stop_reason: str | None = None
+        self._within_epoch = False
+
+    @property
+    def device(self) -> str:
+        """Where the model is trained."""
+        return self.backend.device
+
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        """The precision of the model."""
+        return next((one.dtype for one in self.model.parameters()), np.dtype("float32"))
+
+    def stop(self, reason: str) -> None:
+        """End the training after this batch or epoch; for callbacks."""
+        self.stop_reason = self.stop_reason or reason
+
+    # -- training --------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        data: Any,
+        epochs: int = 1,
+        batch_size: BatchSize = 64,
+        validation: Any = None,
+        *,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        stop: StepBelow | None = None,
+    ) -> History:
+        """Train for ``epochs`` more epochs; returns the history of all epochs so far.
+
+        Args:
+            data: a Dataset, (x, y), or (x, y, sample weights).
+            epochs: how many.
+            batch_size: samples a step; "all" is gradient descent, 1 is stochastic.
+            validation: data that is evaluated after every epoch.
+            shuffle: a new order for every epoch, by (seed, epoch).
+            drop_last: leave out the last batch where it is short.
+            stop: a rule such as `StepBelow`.
+
+        Raises:
+            NotFiniteError: a loss or a gradient was NaN or infinite; the weights are those of the step before.
+        """
+        epochs = _whole("epochs", epochs, 0)
+        batches = self._batches(data, batch_size, shuffle=shuffle, drop_last=drop_last)
+        self._check_batches(batches, drop_last)
+        held_out = None if validation is None else self._batches(validation, "all", shuffle=False)
+        self.batches_per_epoch, self.stop_reason = len(batches), None
+        self._tell("fit_begin")
+        try:
+            for _ in range(epochs):
+                self._epoch(batches, held_out, stop)
+                if self.stop_reason is not None:
+                    break
+        finally:
+            self._within_epoch = False
+            self._tell("fit_end")
+        return self.history
+
+    def _batches(self, data: Any, batch_size: BatchSize, *, shuffle: bool, drop_last: bool = False) -> Batches:
+        if isinstance(data, tuple) and not 2 <= len(data) <= 3:
+            raise DataError(f"Trainer: a tuple of {len(data)} was given; give (x, y), (x, y, weights) or a Dataset.")
+        if not isinstance(data, tuple) and not hasattr(data, "y"):
+            raise DataError(f"Trainer: {type(data).__name__} was given; give a Dataset or (x, y), the samples and their targets.")
+        return Batches(
+            data,
+            batch_size,
+            seed=self.seed,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            device=self.backend,
+            dtype=self.dtype,
+        )
+
+    def _check_batches(self, batches: Batches, drop_last: bool) -> None:
+        if len(batches) == 0:
+            raise ArgumentError(
+                f"Trainer: drop_last leaves no batch of {batches.batch_size} out of {batches.samples} samples; use a smaller one."
+            )
+        last = batches.samples % batches.batch_size or batches.batch_size
+        shortest = batches.batch_size if drop_last else min(last, batches.batch_size)
+        if shortest == 1 and any(isinstance(layer, BatchNorm) for _, layer in self.model.layers()):
+            raise ArgumentError(
+                f"Trainer: BatchNorm cannot train on a batch of one sample, and {batches.samples} samples in batches of "
+                f"{batches.batch_size} leave one; use drop_last=True or another batch size."
+            )
+
+    def _epoch(self, batches: Batches, held_out: Batches | None, stop: StepBelow | None) -> None:
+        number = self.epoch + 1
+        start = time.perf_counter()
+        self._within_epoch = True
+        self._tell("epoch_begin", number)
+        for metric in self._metrics.values():
+            metric.reset()
+        total = samples = 0.0
+        batches.passes = self.epoch
+        with self._mode(training=True):
+            for group in _groups(batches, self.accumulate):
+                for value, count in self._group(group, number, stop):
+                    total, samples = total + value * count, samples + count
+                if self.stop_reason is not None:
+                    break
+        self._within_epoch = False
+        values = {"loss": total / samples}
+        values.update({name: metric.result() for name, metric in self._metrics.items()})
+        if held_out is not None:
+            values.update({f"validation_{name}": value for name, value in self._evaluate(held_out, 1024).items()})
+        for schedule in self.optimizer.schedules():
+            schedule.epoch_end(values.get("validation_loss", values["loss"]))
+        values.update(learning_rate=self.optimizer.learning_rate, seconds=time.perf_counter() - start)
+        self.epoch = number
+        self.history.append(values)
+        self._tell("epoch_end", number, values)
+
+    def _group(self, group: list[tuple[int, Any]], epoch: int, stop: StepBelow | None) -> Iterator[tuple[float, int]]:
+        """One optimizer step over one batch or several; gives each batch's loss and number of samples."""
+        before = [buffer.weights.copy() for buffer in self.optimizer.buffers()] if stop is not None else []
+        losses: list[tuple[int, Tensor, int]] = []
+        samples = sum(len(batch[0]) for _, batch in group)
+
+        def closure() -> Tensor:
+            losses.clear()
+            self.optimizer.zero_grad()
+            for number, batch in group:
+                loss = self._forward(batch, remember=self.optimizer.needs_closure is False)
+                count = len(batch[0])
+                # Over several batches each one's mean counts by its samples: together, the mean over all samples.
+                share = None if len(group) == 1 else Tensor.wrap(_full(loss, count / samples), loss.backend)
+                loss.backward(share)
+                losses.append((number, loss, count))
+            penalty = self._penalty()
+            for position, (number, loss, count) in enumerate(losses):
+                whole = loss.detach() if penalty is None else loss.detach() + penalty
+                losses[position] = (number, whole, count)
+            return losses[0][1]
+
+        if self.optimizer.needs_closure:
+            self.optimizer.step(closure)
+            for _, batch in group:
+                self._forward(batch, remember=True)
+        else:
+            closure()
+            self._require_finite(group, losses, epoch)
+            if self.clip_value is not None:
+                self.optimizer.clip_value(self.clip_value)
+            if self.clip_norm is not None:
+                self.optimizer.clip_norm(self.clip_norm)
+            self.optimizer.step()
+        self.step += 1
+        if self.ema is not None:
+            self.ema.update()
+        if stop is not None and self._moved(before) < stop.eps:
+            self.stop(f"a step moved the weights by less than {stop.eps:g}")
+        for number, loss, count in losses:
+            self._tell("batch_end", number, loss)
+            yield loss.item(), count
+
+    def _forward(self, batch: Any, remember: bool) -> Tensor:
+        x, y, *weights = batch
+        x = x if x.dtype.kind == "f" else x.to(dtype=self.dtype)
+        prediction = self.model(x)
+        loss = self.loss(prediction, y, sample_weight=weights[0]) if weights else self.loss(prediction, y)
+        if remember:
+            for metric in self._metrics.values():
+                metric.update(prediction, y)
+        return loss
+
+    def _penalty(self) -> Tensor | None:
+        """The penalty, its gradient added to the others."""
+        if self.penalty is None:
+            return None
+        value = self.penalty(self.model)
+        if value.requires_grad:
+            value.backward()
+        return value.detach()
+
+    def _require_finite(self, group: list[tuple[int, Any]], losses: list[tuple[int, Tensor, int]], epoch: int) -> None:
+        """Raise before the step where a loss or a gradient is NaN or infinite."""
+        bad = next((batch for (_, batch), (_, loss, _) in zip(group, losses, strict=True) if not np.isfinite(loss.item())), None)
+        gradients_finite = all(np.isfinite(value) for value in self.optimizer.gradient_sums())
+        if bad is None and gradients_finite:
+            return
+        x = (group[0][1] if bad is None else bad)[0]
+        layer = first_not_finite(self.model, x if x.dtype.kind == "f" else x.to(dtype=self.dtype))
+        what = "the loss" if bad is not None else "a gradient"
+        where = f"the first output that is not finite is that of {layer}" if layer else "the outputs of all layers are finite"
+        raise NotFiniteError(
+            f"epoch {epoch}, step {self.step + 1}: {what} is not finite; {where}. The weights were left as they were. "
+            f"Try a smaller learning rate, or clip_norm=1.0."
+        )
+
+    def _moved(self, before: list[Any]) -> float:
+        """How far the weights are from where they were, ||w_t - w_(t-1)||."""
+        total = 0.0
+        for buffer, old in zip(self.optimizer.buffers(), before, strict=True):
+            difference = buffer.weights - old
+            total += float(buffer.backend.to_host((difference * difference).sum()))
+        return float(np.sqrt(total))
+
+    # -- evaluation ------------------------------------------------------------------------------------
+
+    def evaluate(self, data: Any, batch_size: BatchSize = 1024) -> dict[str, float]:
+        """The mean loss and every metric over the data, in eval mode, without the penalty.
+
+        >>> import engine as en
+        >>> line = en.Linear(1, 1, initializer="zeros")
+        >>> optimizer = en.SGD(line.parameters())
+        >>> trainer = en.Trainer(line, loss=en.MeanSquaredError(), optimizer=optimizer, device="cpu")
+        >>> trainer.evaluate(([[1.0], [2.0]], [[1.0], [3.0]]))
+        {'loss': 5.0}
+        """
+        return self._evaluate(self._batches(data, "all", shuffle=False), batch_size)
+
+    def _evaluate(self, data: Batches, batch_size: BatchSize) -> dict[str, float]:
+        batches = data.rebatched(batch_size)
+        held = {name: copy.deepcopy(metric) for name, metric in self._metrics.items()}
+        for metric in held.values():
+            metric.reset()
+        total = 0.0
+        mean = getattr(self.loss, "reduction", "mean") == "mean"
+        with self._mode(training=False):
+            for x, y, *weights in batches:
+                prediction = self._output(x)
+                loss = self.loss(prediction, y, sample_weight=weights[0]) if weights else self.loss(prediction, y)
+                total += loss.item() * (len(x) / batches.samples if mean else 1)
+                for metric in held.values():
+                    metric.update(prediction, y)
+        return {"loss": total, **{name: metric.result() for name, metric in held.items()}}
+
+    def predict(self, x: Any, batch_size: int = 1024) -> "np.ndarray[Any, Any]":
+        """The model's raw outputs (logits, for a classifier) for samples x (samples, ...), as a NumPy array, in eval mode."""
+        outputs = []
+        source = x.numpy() if isinstance(x, Tensor) else x
+        with self._mode(training=False):
+            for part in Batches(source, batch_size, shuffle=False, device=self.backend, dtype=self.dtype):
+                outputs.append(self._output(part).numpy())
+        return np.concatenate(outputs)
+
+    def _output(self, x: Tensor) -> Tensor:
+        output: Tensor = self.model(x if x.dtype.kind == "f" else x.to(dtype=self.dtype))
+        return output
+
+    @contextlib.contextmanager
+    def _mode(self, training: bool) -> Iterator[None]:
+        """Train mode, or eval mode without recording and with the averaged weights; what was is put back afterwards."""
+        modes = [(layer, layer.training) for _, layer in self.model.layers()]
+        self.model.train(training)
+        try:
+            if training:
+                yield
+            else:
+                averaged = contextlib.nullcontext() if self.ema is None else self.ema.applied()
+                with autodiff.no_grad(), averaged:
+                    yield
+        finally:
+            for layer, mode in modes:
+                layer.training = mode
+
+    # -- saved and loaded ------------------------------------------------------------------------------
+
+    def save(self, path: Any) -> None:
+        """Write everything that going on needs to one file: weights, optimizer, schedule, random state, position, history.
+
+        Between epochs (after `fit`, or in a callback's ``epoch_end``).
+        """
+        if self._within_epoch:
+            raise EngineError("Trainer.save: an epoch is under way; save in a callback's epoch_end, or after fit().")
+        optimizer = self.optimizer.state_dict()
+        groups = {
+            "model": {name: one.numpy() for name, one in self.model.state_dict().items()},
+            "optimizer": optimizer["tensors"],
+            "ema": {} if self.ema is None else self.ema.state(),
+        }
+        plain: list[dict[str, Any]] = []
+        for number, callback in enumerate(self.callbacks):
+            state = callback.state()
+            groups[f"callback {number}"] = {key: one for key, one in state.items() if isinstance(one, np.ndarray)}
+            plain.append({key: one for key, one in state.items() if not isinstance(one, np.ndarray)})
+        metadata = {
+            "optimizer": optimizer["settings"],
+            "callbacks": plain,
+            "random": [{"key": list(layer.key), "drawn": layer.drawn} for layer in self._random_layers],
+            "position": {"epoch": self.epoch, "step": self.step, "seed": self.seed},
+            "history": self.history.state(),
+        }
+        save_state(path, {f"{group}/{name}": one for group, members in groups.items() for name, one in members.items()}, metadata)
+
+    def load(self, path: Any) -> None:
+        """Go on from what `save` wrote, in a Trainer made like the one that saved.
+
+        Raises:
+            FileNotFoundError, DataError: there is no such file, or it is damaged.
+            ShapeError, UnknownNameError, ArgumentError: it is of another model or optimizer.
+        """
+        tensors, metadata = load_state(path)
+        if "position" not in metadata:
+            raise DataError(f"{path}: not a trainer's checkpoint; it holds weights only. Use model.load_state_dict.")
+        if len(metadata["random"]) != len(self._random_layers) or len(metadata["callbacks"]) != len(self.callbacks):
+            raise ArgumentError(
+                f"{path}: it was saved with {len(metadata['random'])} random layers and {len(metadata['callbacks'])} callbacks; "
+                f"this trainer has {len(self._random_layers)} and {len(self.callbacks)}. Make it like the one that saved."
+            )
+
+        def group(name: str) -> dict[str, Any]:
+            return {key[len(name) + 1 :]: one for key, one in tensors.items() if key.startswith(f"{name}/")}
+
+        weights = self.model.state_dict()
+        self.model.load_state_dict(group("model"))
+        try:
+            self.optimizer.load_state_dict({"tensors": group("optimizer"), "settings": metadata["optimizer"]})
+        except EngineError:
+            self.model.load_state_dict(weights)
+            raise
+        if self.ema is not None:
+            self.ema.load_state(group("ema"))
+        for number, (callback, state) in enumerate(zip(self.callbacks, metadata["callbacks"], strict=True)):
+            callback.load_state({**state, **group(f"callback {number}")})
+        for layer, saved in zip(self._random_layers, metadata["random"], strict=True):
+            layer.reseed(tuple(saved["key"]), saved["drawn"])
+        position = metadata["position"]
+        self.epoch, self.step, self.seed = position["epoch"], position["step"], position["seed"]
+        self.history.load_state(metadata["history"])
+
+    def _tell(self, event: str, *details: Any) -> None:
+        for callback in self.callbacks:
+            method: Callable[..., None] = getattr(callback, event)
+            method(self, *details)
+
+
+def _groups(batches: Batches, size: int) -> Iterator[list[tuple[int, Any]]]:
+    """Numbered batches, ``size`` of them at a time; the last group has what is left."""
+    group: list[tuple[int, Any]] = []
+    for number, batch in enumerate(batches, start=1):
+        group.append((number, batch))
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _full(like: Tensor, value: float) -> Any:
+    array = like.backend.empty(like.shape, like.dtype)
+    array.fill(value)
+    return array
+
+
+def _metrics_for(loss: Loss, wanted: Sequence[Any]) -> dict[str, metrics.Metric]:
+    """The metrics by name, those by class told what the loss says of the form of outputs and targets."""
+    if isinstance(wanted, str):
+        raise ArgumentError(f"Trainer: metrics {wanted!r} was given; give a list, such as [{wanted!r}].")
+    made = []
+    for one in wanted:
+        parameters: dict[str, Any] = {}
+        if one in ("accuracy", "precision", "recall", "f1"):
+            if isinstance(loss, CrossEntropy):
+                parameters["multilabel"] = False
+            elif isinstance(loss, BinaryCrossEntropy) and not loss.from_logits:
+                parameters["threshold"] = 0.5
+        made.append(copy.deepcopy(metrics.get(one, **parameters)))
+    return {metric.name: metric for metric in made}
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ArgumentError(f"Trainer: {name} {value!r} was given; it is a whole number, {least} or above.")
+    return int(value)

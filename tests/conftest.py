@@ -1,0 +1,85 @@
+"""On which devices do the tests run? One fixture: NumPy, NumPy with inputs that refuse writing, a fake GPU, a real one."""
+
+import functools
+
+import numpy as np
+import pytest
+from fake_device import FakeBackend
+
+import backends
+from backends import cupy_backend
+from backends.devices import _backends
+from backends.numpy_backend import NumpyBackend
+
+
+class ReadOnlyBackend(NumpyBackend):
+    """The CPU, where a kernel that writes to an input fails, and a kernel that reads its output finds no number.
+
+    A pair's forward and backward never write to what they are given by position; the functions that are no pair's
+    (an optimizer's update, a counter moved on) change it on purpose.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.device = "cpu:read-only"
+        self.empty = self.unwritten
+
+    def unwritten(self, shape, dtype):
+        array = np.empty(shape, dtype)
+        array.fill(np.nan if array.dtype.kind == "f" else 1)
+        return array
+
+    def kernel(self, definition):
+        found = super().kernel(definition)
+        return guarded(found) if definition.__name__ in ("forward", "backward") else found
+
+
+@functools.cache
+def guarded(function):
+    def called(xp, *inputs, **options):
+        return function(xp, *(read_only(one) for one in inputs), **options)
+
+    return called
+
+
+def read_only(value):
+    if not isinstance(value, np.ndarray):
+        return [read_only(part) for part in value] if isinstance(value, (list, tuple)) else value
+    view = value.view()
+    view.flags.writeable = False
+    return view
+
+
+NO_GPU = cupy_backend.problem()
+BACKENDS = {"numpy": lambda: backends.get("cpu"), "read-only": ReadOnlyBackend, "fake-device": FakeBackend}
+HOSTS = [*BACKENDS]
+GPU = pytest.param("cupy", marks=pytest.mark.gpu)
+
+
+@functools.cache
+def make(name):
+    backend = backends.get("cuda") if name == "cupy" else BACKENDS[name]()
+    _backends.setdefault(backend.device, backend)  # so that its name works, too
+    return backend
+
+
+@pytest.fixture(params=[*HOSTS, GPU])
+def backend(request):
+    """A Backend: give it as ``device=``."""
+    if request.param == "cupy" and NO_GPU is not None:
+        pytest.skip(f"no CUDA device: {NO_GPU}")
+    return make(request.param)
+
+
+@pytest.fixture
+def fake_device():
+    """The fake GPU, for tests of two devices."""
+    return make("fake-device")
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    """Every test starts from the same default generator, whatever ran before it."""
+    import engine
+
+    engine.seed(0)

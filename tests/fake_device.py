@@ -1,0 +1,188 @@
+"""What would a device refuse? A stand-in for a GPU on the CPU: arrays that no host function can read.
+
+A `FakeArray` wraps a NumPy array and gives it to nobody but `FakeBackend.to_host`. Everything else that would copy from
+a device to the host, or mix the two, raises a TypeError: float(), int(), bool(), an index, iteration, item(), tolist(),
+NumPy's own functions, and a NumPy array as the operand of a fake one.
+"""
+
+from types import ModuleType
+
+import numpy as np
+
+from backends import Backend
+
+ALLOWED = (
+    "all any argmax argmin argsort astype clip copy cumsum dot fill flatten max mean min prod ravel repeat reshape round "
+    "sort squeeze std sum swapaxes take trace transpose var view"
+).split()
+BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()
+COMPARISONS = "lt le gt ge eq ne".split()
+REFUSED = "__array__ __float__ __int__ __bool__ __index__ __complex__ __iter__ __contains__ item tolist tobytes".split()
+
+
+def unwrap(value):
+    """The host arrays of what was given, for the fake namespace alone."""
+    if isinstance(value, FakeArray):
+        return value._host
+    if isinstance(value, np.ndarray):
+        raise TypeError(f"a host array of shape {value.shape} meets the device; copy it by backend.asarray")
+    if type(value) in (tuple, list):
+        return type(value)(unwrap(part) for part in value)
+    if type(value) is dict:
+        return {name: unwrap(part) for name, part in value.items()}
+    return value
+
+
+def wrap(value):
+    """A device array of what NumPy computed; a reduction's scalar too, as on a GPU."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return FakeArray(np.asarray(value))
+    if type(value) in (tuple, list):
+        return type(value)(wrap(part) for part in value)
+    return value
+
+
+def on_device(function):
+    """A NumPy function or method that takes and gives device arrays only."""
+
+    def called(*inputs, **options):
+        result = function(*unwrap(inputs), **unwrap(options))
+        out = options.get("out")
+        return wrap(result) if out is None else out
+
+    return called
+
+
+def refusal(name):
+    def refused(self, *inputs, **options):
+        raise TypeError(f"{name}: a device array was read on the host; use backend.to_host")
+
+    return refused
+
+
+class FakeArray:
+    """An array of the fake device."""
+
+    __slots__ = ("_host",)
+    __array_ufunc__ = None
+    __hash__ = object.__hash__
+
+    def __init__(self, host):
+        self._host = host
+
+    shape = property(lambda self: self._host.shape)
+    strides = property(lambda self: self._host.strides)
+    dtype = property(lambda self: self._host.dtype)
+    ndim = property(lambda self: self._host.ndim)
+    size = property(lambda self: self._host.size)
+    itemsize = property(lambda self: self._host.itemsize)
+    nbytes = property(lambda self: self._host.nbytes)
+    flags = property(lambda self: self._host.flags)
+    base = property(lambda self: None if self._host.base is None else FakeArray(self._host.base))
+    T = property(lambda self: FakeArray(self._host.T))
+    __cuda_array_interface__ = property(lambda self: {"shape": self.shape})
+
+    def __len__(self):
+        return len(self._host)
+
+    def __getitem__(self, index):
+        return wrap(self._host[unwrap(index)])
+
+    def __setitem__(self, index, value):
+        self._host[unwrap(index)] = unwrap(value)
+
+    def __neg__(self):
+        return wrap(-self._host)
+
+    def __invert__(self):
+        return wrap(~self._host)
+
+    def __abs__(self):
+        return wrap(abs(self._host))
+
+    def __repr__(self):
+        return f"<device array {self.shape} {self.dtype}>"
+
+
+def _method(name):
+    def method(self, *inputs, **options):
+        return on_device(getattr(self._host, name))(*inputs, **options)
+
+    return method
+
+
+def _in_place(name):
+    def method(self, other):
+        getattr(self._host, name)(unwrap(other))
+        return self
+
+    return method
+
+
+for _name in ALLOWED:
+    setattr(FakeArray, _name, _method(_name))
+for _name in BINARY:
+    setattr(FakeArray, f"__{_name}__", _method(f"__{_name}__"))
+    setattr(FakeArray, f"__r{_name}__", _method(f"__r{_name}__"))
+    setattr(FakeArray, f"__i{_name}__", _in_place(f"__i{_name}__"))
+for _name in COMPARISONS:
+    setattr(FakeArray, f"__{_name}__", _method(f"__{_name}__"))
+for _name in REFUSED:
+    setattr(FakeArray, _name, refusal(_name))
+
+
+class FakeUfunc:
+    """np.add and its kin, with the parts that CuPy has too."""
+
+    def __init__(self, ufunc):
+        self._ufunc = ufunc
+        self.at = on_device(ufunc.at)
+        self.reduce = on_device(ufunc.reduce)
+
+    def __call__(self, *inputs, **options):
+        if "where" in options:
+            raise TypeError(f"{self._ufunc.__name__}: CuPy's functions have no where=")
+        return on_device(self._ufunc)(*inputs, **options)
+
+
+class FakeNamespace:
+    """NumPy's functions over device arrays."""
+
+    ndarray = FakeArray
+
+    def __init__(self, module=np):
+        self._module = module
+
+    def __getattr__(self, name):
+        found = getattr(self._module, name)
+        if isinstance(found, ModuleType):
+            found = FakeNamespace(found)
+        elif isinstance(found, np.ufunc):
+            found = FakeUfunc(found)
+        elif callable(found) and not isinstance(found, type):
+            found = on_device(found)
+        setattr(self, name, found)
+        return found
+
+    def asarray(self, values, dtype=None):
+        if isinstance(values, FakeArray):
+            return values if dtype is None or values.dtype == dtype else values.astype(dtype)
+        return FakeArray(np.array(values, dtype))
+
+    def array(self, values, dtype=None, copy=True):
+        return FakeArray(np.array(values._host if isinstance(values, FakeArray) else values, dtype))
+
+
+class FakeBackend(Backend):
+    """A device named fake:0, whose memory is the host's but whose arrays do not tell."""
+
+    def __init__(self):
+        super().__init__("fake", "fake:0", FakeNamespace())
+
+    def to_host(self, array):
+        if not isinstance(array, FakeArray):
+            raise TypeError(f"to_host: {type(array).__name__} is not on the device")
+        return array._host.copy()
+
+    def owns(self, array):
+        return isinstance(array, FakeArray)

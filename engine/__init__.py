@@ -1,97 +1,186 @@
-"""A training engine for neural networks: the same kernels on NumPy or CuPy, chosen by one device flag."""
+"""A training engine for neural networks: the same kernels on NumPy or CuPy, chosen by one device flag.
 
-from backends import devices
-from engine import data, initializers, losses, metrics, optimizers, schedules
-from engine.autodiff import no_grad
-from engine.averaging import ExponentialMovingAverage
-from engine.callbacks import Callback, EarlyStopping, StepBelow
-from engine.checks import Graph, gradcheck, graph, jacobian, numerical_gradient
+The graph is loaded with the package; layers, losses, training and the rest when they are first named, so that
+``import engine`` takes little longer than NumPy. (``import x as x`` says that a name is public, to type checkers too.)
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from backends.devices import devices as devices
+from engine.autodiff import no_grad as no_grad
 from engine.errors import (
-    ArgumentError,
-    DataError,
-    DeviceError,
-    DtypeError,
-    EngineError,
-    GradientError,
-    NotFiniteError,
-    ShapeError,
-    UnknownNameError,
+    ArgumentError as ArgumentError,
+)
+from engine.errors import (
+    DataError as DataError,
+)
+from engine.errors import (
+    DeviceError as DeviceError,
+)
+from engine.errors import (
+    DtypeError as DtypeError,
+)
+from engine.errors import (
+    EngineError as EngineError,
+)
+from engine.errors import (
+    GradientError as GradientError,
+)
+from engine.errors import (
+    NotFiniteError as NotFiniteError,
+)
+from engine.errors import (
+    ShapeError as ShapeError,
+)
+from engine.errors import (
+    UnknownNameError as UnknownNameError,
 )
 from engine.functions import *  # noqa: F403  # each file's own list says what is public
 from engine.functions import __all__ as _functions
-from engine.history import History
-from engine.layers import *  # noqa: F403
-from engine.layers import __all__ as _layers
-from engine.losses import *  # noqa: F403
-from engine.losses import __all__ as _losses
-from engine.operations.core import Operation
-from engine.optimizers import *  # noqa: F403
-from engine.optimizers import __all__ as _optimizers
-from engine.penalties import *  # noqa: F403
-from engine.penalties import __all__ as _penalties
-from engine.random import default_generator, seed
-from engine.schedules import (
-    Constant,
-    Cosine,
-    Exponential,
-    OneCycle,
-    ReduceOnPlateau,
-    Schedule,
-    Step,
-    Warmup,
-)
-from engine.summary import Summary, summary
-from engine.tensor import Parameter, Tensor, tensor
-from engine.trainer import Trainer
-from engine.value import apply
+from engine.operations.core import Operation as Operation
+from engine.random import default_generator as default_generator
+from engine.random import seed as seed
+from engine.tensor import Parameter as Parameter
+from engine.tensor import Tensor as Tensor
+from engine.tensor import tensor as tensor
+from engine.value import apply as apply
 
 __version__ = "0.1.0"
 
-__all__ = [
+if TYPE_CHECKING:
+    from engine import (
+        data as data,
+    )
+    from engine import (
+        initializers as initializers,
+    )
+    from engine import (
+        layers as layers,
+    )
+    from engine import (
+        losses as losses,
+    )
+    from engine import (
+        metrics as metrics,
+    )
+    from engine import (
+        optimizers as optimizers,
+    )
+    from engine import (
+        plot as plot,
+    )
+    from engine import (
+        schedules as schedules,
+    )
+    from engine.averaging import ExponentialMovingAverage as ExponentialMovingAverage
+    from engine.callbacks import Callback as Callback
+    from engine.callbacks import EarlyStopping as EarlyStopping
+    from engine.callbacks import StepBelow as StepBelow
+    from engine.checks.gradient import gradcheck as gradcheck
+    from engine.checks.graph import Graph as Graph
+    from engine.checks.graph import graph as graph
+    from engine.checks.jacobian import jacobian as jacobian
+    from engine.checks.jacobian import numerical_gradient as numerical_gradient
+    from engine.history import History as History
+    from engine.layers import *  # noqa: F403
+    from engine.losses import *  # noqa: F403
+    from engine.model_summary import Summary as Summary
+    from engine.model_summary import summary as summary
+    from engine.optimizers import *  # noqa: F403
+    from engine.penalties import *  # noqa: F403
+    from engine.schedules import (
+        Constant as Constant,
+    )
+    from engine.schedules import (
+        Cosine as Cosine,
+    )
+    from engine.schedules import (
+        Exponential as Exponential,
+    )
+    from engine.schedules import (
+        OneCycle as OneCycle,
+    )
+    from engine.schedules import (
+        ReduceOnPlateau as ReduceOnPlateau,
+    )
+    from engine.schedules import (
+        Schedule as Schedule,
+    )
+    from engine.schedules import (
+        Step as Step,
+    )
+    from engine.schedules import (
+        Warmup as Warmup,
+    )
+    from engine.trainer import Trainer as Trainer
+
+# Where the names live that are loaded when they are first asked for.
+_HOMES = {
+    "engine.averaging": ("ExponentialMovingAverage",),
+    "engine.callbacks": ("Callback", "EarlyStopping", "StepBelow"),
+    "engine.checks": ("Graph", "gradcheck", "graph", "jacobian", "numerical_gradient"),
+    "engine.history": ("History",),
+    "engine.model_summary": ("Summary", "summary"),
+    "engine.schedules": (
+        "Constant",
+        "Cosine",
+        "Exponential",
+        "OneCycle",
+        "ReduceOnPlateau",
+        "Schedule",
+        "Step",
+        "Warmup",
+    ),
+    "engine.trainer": ("Trainer",),
+}
+_MODULES = ("data", "initializers", "layers", "losses", "metrics", "optimizers", "plot", "schedules")
+# Each of these has its own list of public names: a new layer, loss or optimizer is named there only.
+_LISTS = ("engine.layers", "engine.losses", "engine.optimizers", "engine.penalties")
+
+_EAGER = [
     "ArgumentError",
-    "Callback",
-    "Constant",
-    "Cosine",
     "DataError",
     "DeviceError",
     "DtypeError",
-    "EarlyStopping",
     "EngineError",
-    "Exponential",
-    "ExponentialMovingAverage",
     "GradientError",
-    "Graph",
-    "History",
     "NotFiniteError",
-    "OneCycle",
     "Operation",
     "Parameter",
-    "ReduceOnPlateau",
-    "Schedule",
     "ShapeError",
-    "Step",
-    "StepBelow",
-    "Summary",
     "Tensor",
-    "Trainer",
     "UnknownNameError",
-    "Warmup",
     "apply",
-    "data",
     "default_generator",
     "devices",
-    "gradcheck",
-    "graph",
-    "initializers",
-    "jacobian",
-    "losses",
-    "metrics",
     "no_grad",
-    "numerical_gradient",
-    "optimizers",
-    "schedules",
     "seed",
-    "summary",
     "tensor",
+    *_functions,
 ]
-__all__ += [*_functions, *_layers, *_losses, *_optimizers, *_penalties]
+
+
+def _everything() -> list[str]:
+    """All public names."""
+    listed = [name for home in _LISTS for name in importlib.import_module(home).__all__]
+    return sorted({*_EAGER, *_MODULES, *(name for names in _HOMES.values() for name in names), *listed})
+
+
+if not TYPE_CHECKING:  # type checkers know the names from above
+
+    def __getattr__(name: str) -> Any:
+        if name == "__all__":
+            return _everything()
+        if name in _MODULES:
+            return importlib.import_module(f"engine.{name}")
+        homes = [home for home, names in _HOMES.items() if name in names] or ([] if name.startswith("_") else _LISTS)
+        for home in homes:
+            module = importlib.import_module(home)
+            if home not in _LISTS or name in module.__all__:
+                value = globals()[name] = getattr(module, name)
+                return value
+        raise AttributeError(f"module 'engine' has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return [*_everything(), "__version__"]

@@ -1,5 +1,6 @@
 """How do gradients come about? Nodes that remember a call, and one sweep over them from the result to the leaves."""
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Sequence
@@ -18,13 +19,16 @@ _numbers = itertools.count()
 class _Mode(threading.local):
     enabled = True
 
+    def __init__(self) -> None:
+        self.before: list[bool] = []  # what each open block of no_grad found, the innermost last
+
 
 mode = _Mode()
 """Whether operations are recorded, for each thread by itself."""
 
 
-class no_grad:  # noqa: N801  # used as a block, like PyTorch's
-    """A block in which operations are not recorded, and leaves may be changed in place.
+class no_grad(contextlib.ContextDecorator):  # noqa: N801  # used as a block, like PyTorch's
+    """A block (or, as ``@no_grad()``, a function) in which operations are not recorded, and leaves may be changed in place.
 
     >>> import engine as en
     >>> x = en.tensor(2.0, requires_grad=True)
@@ -35,13 +39,13 @@ class no_grad:  # noqa: N801  # used as a block, like PyTorch's
     """
 
     def __enter__(self) -> None:
-        self._before = mode.enabled
+        mode.before.append(mode.enabled)
         mode.enabled = False
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        mode.enabled = self._before
+        mode.enabled = mode.before.pop()
 
 
 class Node:

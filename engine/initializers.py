@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from engine.errors import ArgumentError, ShapeError, unknown_name
 from engine.random import as_generator
 
-Generator = int | np.random.Generator | None
+Generator: TypeAlias = "int | np.random.Generator | None"
 Weights = np.ndarray[Any, Any]
 
 
@@ -43,7 +43,7 @@ class Initializer:
             raise ShapeError(f"{self!r}: shape {shape} was given; lengths are 0 or above.")
         return self._draw(shape, as_generator(generator)).astype(dtype, copy=False)
 
-    def _draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> Weights:
+    def _draw(self, shape: tuple[int, ...], generator: "np.random.Generator") -> Weights:
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -62,7 +62,7 @@ class Constant(Initializer):
     def __init__(self, value: float) -> None:
         self.value = _finite("constant", "value", value)
 
-    def _draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> Weights:
+    def _draw(self, shape: tuple[int, ...], generator: "np.random.Generator") -> Weights:
         return np.full(shape, self.value)
 
 
@@ -72,7 +72,7 @@ class Normal(Initializer):
     def __init__(self, std: float, mean: float) -> None:
         self.std, self.mean = _finite("normal", "std", std, least=0), _finite("normal", "mean", mean)
 
-    def _draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> Weights:
+    def _draw(self, shape: tuple[int, ...], generator: "np.random.Generator") -> Weights:
         return generator.normal(self.mean, self.std, shape)
 
 
@@ -84,7 +84,7 @@ class Uniform(Initializer):
         if self.low > self.high:
             raise ArgumentError(f"uniform: low {low} is above high {high}; exchange them.")
 
-    def _draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> Weights:
+    def _draw(self, shape: tuple[int, ...], generator: "np.random.Generator") -> Weights:
         return generator.uniform(self.low, self.high, shape)
 
 
@@ -100,7 +100,7 @@ class VarianceScaling(Initializer):
     def __init__(self, gain: float, fan: Literal["in", "average"], distribution: Literal["uniform", "normal"]) -> None:
         self.gain, self.fan, self.distribution = gain, fan, distribution
 
-    def _draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> Weights:
+    def _draw(self, shape: tuple[int, ...], generator: "np.random.Generator") -> Weights:
         fan_in, fan_out = fans(shape)
         fan = fan_in if self.fan == "in" else (fan_in + fan_out) / 2
         variance = self.gain / max(fan, 1)  # a shape with a length of 0 has no weights to scale
@@ -119,7 +119,7 @@ class Orthogonal(Initializer):
     def __init__(self, gain: float) -> None:
         self.gain = _finite("orthogonal", "gain", gain)
 
-    def _draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> Weights:
+    def _draw(self, shape: tuple[int, ...], generator: "np.random.Generator") -> Weights:
         if len(shape) < 2:
             raise ShapeError(
                 f"orthogonal: shape {shape} was given; at least 2 axes are needed. Use another one for vectors."

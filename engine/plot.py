@@ -25,7 +25,7 @@ from engine.data.dataset import Dataset
 from engine.errors import ArgumentError, DataError, ShapeError, unknown_name
 from engine.history import History, write_whole
 from engine.layers.layer import Layer
-from engine.summary import evaluation
+from engine.model_summary import evaluation
 from engine.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -271,9 +271,9 @@ def curves(
         UnknownNameError: the axes.
         EngineError: as for `history`.
 
-    >>> figure = curves([1, 2, 3], {"loss": [0.9, 0.4, 0.2]}, x_label="epoch")
-    >>> figure.axes[0].get_xlabel()
-    'epoch'
+    Example (it needs matplotlib)::
+
+        curves([1, 2, 3], {"constant": [0.1, 0.1, 0.1], "step": [0.1, 0.1, 0.01]}, "rates.svg", x_label="epoch")
     """
     if logarithmic not in ("", "x", "y", "xy"):
         raise unknown_name("logarithmic axis", logarithmic, ("x", "y", "xy"))

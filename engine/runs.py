@@ -17,7 +17,7 @@ import numpy as np
 from engine import checkpoint
 from engine.data import Dataset, Preparation, Standardize
 from engine.data.preparation import from_dict
-from engine.errors import ArgumentError, DataError
+from engine.errors import ArgumentError, DataError, EngineError
 from engine.history import write_whole
 from engine.layers import Layer
 
@@ -102,16 +102,16 @@ class Run:
             raise DataError(f"{file} is not of format {FORMAT}, the one that this version writes and reads.")
         return cls(Path(path), config)
 
-    def table(self, name: str) -> dict[str, Any]:
+    def table(self, name: str) -> "Table":
         """One table of the settings.
 
         Raises:
-            DataError: it is missing.
+            DataError: it is missing, or later, a setting that is asked for is.
         """
         table = self.config.get(name)
         if not isinstance(table, dict):
             raise DataError(f"{self.path / CONFIG} has no table [{name}]; it is not a whole run.")
-        return table
+        return Table(table, f"{self.path / CONFIG}, [{name}]")
 
     def discard(self) -> None:
         """Take back what `create` made: for a run that could not begin."""
@@ -130,7 +130,12 @@ class Run:
     def save_weights(self, model: Layer, **metadata: Any) -> None:
         """Every parameter and buffer, whole or not at all."""
         tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-        checkpoint.save_state(self.path / WEIGHTS, tensors, metadata)
+        try:
+            checkpoint.save_state(self.path / WEIGHTS, tensors, metadata)
+        except OSError as error:
+            raise EngineError(
+                f"{self.path / WEIGHTS}: could not be written: {reason(error)}. Free some space."
+            ) from None
 
     def save_result(self, result: Mapping[str, Any]) -> None:
         """The final numbers, as JSON."""
@@ -169,6 +174,17 @@ class Run:
         return Stored(features, target, names)
 
 
+class Table(dict[str, Any]):
+    """Settings that say which one is missing, and where."""
+
+    def __init__(self, settings: Mapping[str, Any], place: str) -> None:
+        super().__init__(settings)
+        self._place = place
+
+    def __missing__(self, key: str) -> Any:
+        raise DataError(f"{self._place} has no {key}; it is not a whole run.")
+
+
 class Stored(NamedTuple):
     """What was done to the features, in order, and to the targets; the features' names, where they have any."""
 
@@ -194,6 +210,8 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> No
     """
     folder, shown = Path(path), str(path)
     try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(folder)  # names that no folder can have: too long, a null byte
         if folder.is_dir():
             if not overwrite and any(folder.iterdir()):
                 raise ArgumentError(

@@ -291,7 +291,9 @@ class Tensor(Operators):
         return array if array.dtype == self.dtype else array.astype(self.dtype)
 
     def _beside(self, data: Any) -> "Tensor":
-        return Tensor(host_array(data, self.dtype if self.dtype.kind == "f" else np.float32), device=self.backend)
+        if isinstance(data, (list, tuple)) and self.dtype.kind == "f":
+            data = host_array(data, self.dtype)  # Python floats take the tensor's dtype, alone or in a list
+        return Tensor(data, device=self.backend)
 
     def accumulate(self, gradient: Array, owned: bool) -> None:
         """Add an array to this leaf's gradient; an owned one may be kept, another is copied."""

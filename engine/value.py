@@ -119,7 +119,10 @@ def _user_forward(operation: Operation, backend: Backend, arrays: list[Any]) -> 
             f"{type(operation).__name__}.forward returned {type(answer).__name__}; return (output, what backward needs)."
         )
     output, saved = answer
-    return backend.asarray(output), saved
+    array = backend.asarray(output)
+    if array.base is not None or any(array is one for one in arrays):
+        array = array.copy()  # it may be an input's memory, and a change of that in place would be this result's too
+    return array, saved
 
 
 def _named(one: Value) -> str:

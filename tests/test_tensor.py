@@ -57,6 +57,13 @@ def test_python_floats_keep_their_digits(backend):
     assert en.tensor([1.9], dtype="int64", device=backend).tolist() == [1]
 
 
+def test_arrays_of_the_device_are_operands(backend):
+    x = en.tensor([1.0, 2.0], device=backend)
+    raw = backend.asarray(np.array([3.0, 4.0], "float32"))
+    assert (x + raw).tolist() == [4.0, 6.0]
+    assert en.maximum(x, raw).tolist() == [3.0, 4.0]
+
+
 def test_arrays_of_the_other_byte_order(backend):
     x = en.tensor(np.array([1.5, 2.5], ">f8"), device=backend)
     assert (x + en.tensor(np.ones(2), device=backend)).tolist() == [2.5, 3.5]

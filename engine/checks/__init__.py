@@ -4,4 +4,4 @@ from engine.checks.gradient import GradientReport, gradcheck
 from engine.checks.graph import Graph, graph
 from engine.checks.jacobian import jacobian, numerical_gradient
 
-__all__ = ["Graph", "GradientReport", "gradcheck", "graph", "jacobian", "numerical_gradient"]
+__all__ = ["GradientReport", "Graph", "gradcheck", "graph", "jacobian", "numerical_gradient"]

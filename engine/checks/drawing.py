@@ -1,14 +1,15 @@
-"""How does a graph become a picture? SVG written by hand: boxes, circles, arrows, and labels that keep out of the way."""
+"""How does a graph become a picture? SVG written by hand: boxes, circles, arrows, and labels out of the way."""
 
+import html
 import math
 import os
 import tempfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from engine.checks.layout import layout
-from engine.checks.notation import Picture, PictureEdge, PictureNode
+from engine.checks.notation import GRADIENT, Picture, PictureEdge, PictureNode
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, top, right, bottom
@@ -35,9 +36,13 @@ def svg(picture: Picture) -> str:
     boxes = [_around(centre, *size) for centre, size in zip(placed.centres, sizes, strict=True)]
     labels = _labels(picture, curves, boxes)
     drawn = [_path(curve) for curve in curves]
-    drawn += [_node(node, centre, size) for node, centre, size in zip(picture.nodes, placed.centres, sizes, strict=True)]
+    drawn += [
+        _node(node, centre, size) for node, centre, size in zip(picture.nodes, placed.centres, sizes, strict=True)
+    ]
     for anchor_above, anchor_below, edge in labels:
-        for anchor, text, color in zip((anchor_above, anchor_below), (edge.above, edge.below), picture.colors, strict=True):
+        for anchor, text, color in zip(
+            (anchor_above, anchor_below), (edge.above, edge.below), picture.colors, strict=True
+        ):
             if text:
                 drawn.append(_text(text, anchor, SMALL, color, halo=True))
     left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
@@ -55,8 +60,8 @@ def svg(picture: Picture) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{numbers}" width="{view[2]:.0f}" height="{view[3]:.0f}" '
             f'font-family="{FONT}" role="img">',
             f"<title>{_escaped(picture.title)}</title>",
-            '<defs><marker id="arrow" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" orient="auto">'
-            f'<path d="M0 1 L10 5 L0 9 Z" fill="{LINE}"/></marker></defs>',
+            '<defs><marker id="arrow" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" '
+            f'orient="auto"><path d="M0 1 L10 5 L0 9 Z" fill="{LINE}"/></marker></defs>',
             f'<rect x="{view[0]:.1f}" y="{view[1]:.1f}" width="{view[2]:.1f}" height="{view[3]:.1f}" fill="#ffffff"/>',
             *drawn,
             *legend,
@@ -102,7 +107,9 @@ def _size(node: PictureNode) -> tuple[float, float]:
     if node.kind == "end":
         return _width(node.title, SIZE) + 8, HEIGHT
     below = 22 * (bool(node.caption) + bool(node.total))  # noted under the node, so rows make room for it
-    return max(HEIGHT, _width(node.title, SIZE) + 22, _width(node.total, SMALL) + 20 if node.total else 0), HEIGHT + below
+    return max(
+        HEIGHT, _width(node.title, SIZE) + 22, _width(node.total, SMALL) + 20 if node.total else 0
+    ), HEIGHT + below
 
 
 def _shape_width(node: PictureNode) -> float:
@@ -118,15 +125,15 @@ def _node(node: PictureNode, centre: Point, size: tuple[float, float]) -> str:
     rounding = HEIGHT / 2 if node.kind == "operation" else 9
     dashes = ' stroke-dasharray="5 4"' if node.kind == "constant" else ""
     shape = (
-        f'<rect x="{x - width / 2:.1f}" y="{y - HEIGHT / 2:.1f}" width="{width:.1f}" height="{HEIGHT:.1f}" rx="{rounding:.1f}" '
-        f'fill="{FILLS[node.kind]}" stroke="{INK}" stroke-width="1.6"{dashes}/>'
+        f'<rect x="{x - width / 2:.1f}" y="{y - HEIGHT / 2:.1f}" width="{width:.1f}" height="{HEIGHT:.1f}" '
+        f'rx="{rounding:.1f}" fill="{FILLS[node.kind]}" stroke="{INK}" stroke-width="1.6"{dashes}/>'
     )
     below = []
     if node.caption:
         below.append(_text(node.caption, (x, y + HEIGHT / 2 + 15), SMALL, INK, bold=True, halo=True))
     if node.total:
         line = y + HEIGHT / 2 + 15 + 21 * len(below)
-        below.append(_text(f"Σ {node.total}", (x, line), SMALL, "#c24a00", halo=True))
+        below.append(_text(f"Σ {node.total}", (x, line), SMALL, GRADIENT, halo=True))
     return f"<g><title>{_escaped(node.details)}</title>{shape}{inside}{''.join(below)}</g>"
 
 
@@ -142,7 +149,7 @@ def _text(text: str, at: Point, size: int, color: str, bold: bool = False, halo:
 
 def _escaped(text: str) -> str:
     """Text for XML, without the control characters that XML has no way to write."""
-    return escape("".join(one if one.isprintable() else " " for one in text), {'"': "&quot;"})
+    return html.escape("".join(one if one.isprintable() else " " for one in text))
 
 
 def _legend(picture: Picture, left: float, y: float) -> tuple[list[str], float]:
@@ -173,7 +180,11 @@ def _parallel(edges: Sequence[PictureEdge]) -> list[float]:
 
 
 def _trimmed(
-    route: Sequence[Point], start: PictureNode, size: tuple[float, float], end: PictureNode, end_size: tuple[float, float]
+    route: Sequence[Point],
+    start: PictureNode,
+    size: tuple[float, float],
+    end: PictureNode,
+    end_size: tuple[float, float],
 ) -> list[Point]:
     """The route from the start's border to the end's."""
     first = _border(route[0], route[1], _shape_width(start), start.kind)
@@ -198,7 +209,8 @@ def _curve(route: Sequence[Point], shift: float) -> list[Point]:
         (x0, y0), (x1, y1) = route
         steps = 12 if shift else 1
         return [
-            (x0 + (x1 - x0) * t, y0 + (y1 - y0) * t + shift * 2 * t * (1 - t) * 1.0) for t in (i / steps for i in range(steps + 1))
+            (x0 + (x1 - x0) * t, y0 + (y1 - y0) * t + shift * 2 * t * (1 - t) * 1.0)
+            for t in (i / steps for i in range(steps + 1))
         ]
     points: list[Point] = [route[0]]
     for number in range(len(route) - 1):
@@ -230,24 +242,49 @@ def _labels(
     picture: Picture, curves: Sequence[Sequence[Point]], boxes: Sequence[Box]
 ) -> list[tuple[Point, Point, PictureEdge]]:
     """For each edge where its labels stand: above and below it, where they hide least."""
-    placed: list[tuple[Point, Point, PictureEdge]] = []
-    taken: list[Box] = list(boxes)
-    careful = len(curves) <= MOST_EDGES
-    samples = [_dense(curve) for curve in curves] if careful else []
-    for number, (edge, curve) in enumerate(zip(picture.edges, curves, strict=True)):
-        options = [_beside(edge, curve, place) for place in (PLACES if careful else PLACES[:1])]
-        costs = []
-        for preference, (above, below) in enumerate(options):
-            own = [_box(at, text, 5) for at, text in ((above, edge.above), (below, edge.below)) if text]
-            hidden = sum(_overlap(one, other) for one in own for other in taken)
-            crossed = sum(
-                _inside(point, box) for box in own for other, line in enumerate(samples) if other != number for point in line
-            )
-            costs.append(0.1 * hidden + 4 * crossed + preference)
-        above, below = options[costs.index(min(costs))]
-        taken += [_box(at, text, 0) for at, text in ((above, edge.above), (below, edge.below)) if text]
-        placed.append((above, below, edge))
-    return placed
+    options = [
+        [_beside(edge, curve, place) for place in PLACES] for edge, curve in zip(picture.edges, curves, strict=True)
+    ]
+    chosen = [each[0] for each in options]
+    if len(curves) <= MOST_EDGES:
+        samples = [_dense(curve) for curve in curves]
+        regions = [_region(curve) for curve in curves]
+        near = [_near(number, regions, samples, boxes) for number in range(len(curves))]
+        for _ in range(3):  # each looks for the best place given where the others are
+            for number, (others, hidden, lines) in enumerate(near):
+                texts = [box for other in others for box in _text_boxes(picture.edges[other], chosen[other], 0)]
+                costs = [
+                    _cost(_text_boxes(picture.edges[number], pair, 5), [*hidden, *texts], lines) + preference
+                    for preference, pair in enumerate(options[number])
+                ]
+                chosen[number] = options[number][costs.index(min(costs))]
+    return [(above, below, edge) for (above, below), edge in zip(chosen, picture.edges, strict=True)]
+
+
+def _region(curve: Sequence[Point]) -> Box:
+    """Where an edge's labels can be."""
+    xs, ys = [x for x, _ in curve], [y for _, y in curve]
+    return min(xs) - 80, min(ys) - 80, max(xs) + 80, max(ys) + 80
+
+
+def _near(
+    number: int, regions: Sequence[Box], samples: Sequence[Sequence[Point]], boxes: Sequence[Box]
+) -> tuple[list[int], list[Box], list[Point]]:
+    """What may be in the way of an edge's labels: other edges, boxes of nodes, points of other edges."""
+    region = regions[number]
+    others = [other for other, one in enumerate(regions) if other != number and _overlap(region, one)]
+    lines = [point for other in others for point in samples[other] if _inside(point, region)]
+    return others, [box for box in boxes if _overlap(region, box)], lines
+
+
+def _text_boxes(edge: PictureEdge, pair: tuple[Point, Point], around: float) -> list[Box]:
+    return [_box(at, text, around) for at, text in zip(pair, (edge.above, edge.below), strict=True) if text]
+
+
+def _cost(own: Sequence[Box], others: Sequence[Box], lines: Sequence[Point]) -> float:
+    """How much these labels would hide of boxes and lines."""
+    hidden = sum(_overlap(one, other) for one in own for other in others)
+    return 0.2 * hidden + 4 * sum(_inside(point, box) for box in own for point in lines)
 
 
 def _beside(edge: PictureEdge, curve: Sequence[Point], place: float) -> tuple[Point, Point]:
@@ -266,7 +303,7 @@ def _beside(edge: PictureEdge, curve: Sequence[Point], place: float) -> tuple[Po
 def _at(curve: Sequence[Point], share: float) -> tuple[Point, float]:
     """The point at a share of an edge's width, and the slope there."""
     x = curve[0][0] + (curve[-1][0] - curve[0][0]) * share
-    for (x0, y0), (x1, y1) in zip(curve, curve[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(curve):
         if x0 <= x <= x1:
             slope = (y1 - y0) / ((x1 - x0) or 1.0)
             return (x, y0 + (x - x0) * slope), slope

@@ -1,4 +1,4 @@
-"""Is a gradient right? Back-propagation against differences of the function, element by element, the worst one named."""
+"""Is a gradient right? Back-propagation against differences of the function, and the worst element named."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class GradientReport:
     redrawn: int
 
     def __str__(self) -> str:
-        place = self.where + (str(list(self.index)) if self.index else "")
+        place = self.where + _brackets(self.index)
         moved = f" {self.redrawn} drawn again, beside a kink." if self.redrawn else ""
         return (
             f"gradcheck: {'right' if self.ok else 'wrong'}; largest relative error {self.largest_error:.2g} at {place} "
@@ -62,19 +62,19 @@ def gradcheck(
 ) -> GradientReport:
     """Compare back-propagation with differences of the function, for every element of every input and parameter.
 
-    The output y is weighed by a random incoming gradient g (a plain sum would hide errors that cancel: the gradients of a
-    softmax sum to 0), so the function that is differentiated is sum(g y). Its numerical derivative is Richardson's
-    extrapolation of central differences D, (4 D(h/2) - D(h)) / 3, whose error is of order h^4.
+    The output y is weighed by a random incoming gradient g (a plain sum would hide errors that cancel: the gradients
+    of a softmax sum to 0), so the function that is differentiated is sum(g y). Its numerical derivative is
+    Richardson's extrapolation of central differences D, (4 D(h/2) - D(h)) / 3, whose error is of order h^4.
 
-    Where the two disagree although the differences contradict each other by at least as much (one-sided slopes that differ,
-    or D(h) and D(h/2)), the element sits beside a kink and proves nothing: it is moved by a random step of 100 to 300 h and
-    checked again. An element that sits on a kink at every attempt is an error, for nothing can be said of it.
+    Where the two disagree, but the differences contradict each other by at least as much (one-sided slopes that
+    differ, or D(h) and D(h/2)), the element sits beside a kink and proves nothing: it is moved by a random step of
+    100 to 300 h and checked again. One that sits beside a kink every time is an error, for nothing can be said of it.
 
     Args:
-        function: takes the inputs, returns one Tensor; of a Layer the parameters are checked too, its random layers draw
-            the same masks at each call, and its buffers and counters are left as they were.
-        inputs: a Tensor or an array, or a list of them, copied. Those that require a gradient are checked; where none does,
-            all floats are. Whatever is not a Tensor or an array of numbers is handed on.
+        function: takes the inputs, returns one Tensor; of a Layer the parameters are checked too, its random layers
+            draw the same masks at each call, and its buffers and counters are left as they were.
+        inputs: a Tensor or an array, or a list of them, copied. Those that require a gradient are checked; where none
+            does, all floats are. Whatever is not a Tensor or an array of numbers is handed on.
         parameters: further Tensors that the function reads, or the Layer that it calls; restored afterwards.
         h: the step of the differences.
         tolerance: the largest allowed |analytic - numeric| / max(1, |analytic|, |numeric|).
@@ -82,7 +82,7 @@ def gradcheck(
         attempts: how often an element may be drawn again.
 
     Raises:
-        GradientError: a gradient is wrong, with the worst element; or the function is random, or nothing is there to check.
+        GradientError: a gradient is wrong, with the worst element; the function is random; nothing is there to check.
         DtypeError: something to check is not float64.
 
     >>> import engine as en
@@ -132,14 +132,14 @@ class _Check:
         parameters: Layer | Iterable[Tensor],
         h: float,
         tolerance: float,
-        generator: np.random.Generator,
+        generator: "np.random.Generator",
     ) -> None:
         self.function, self.h, self.tolerance, self.generator = function, h, tolerance, generator
         owners = [owner for owner in (function, parameters) if isinstance(owner, Layer)]
         layers = [layer for owner in owners for _, layer in owner.layers()]
         self.random = [(layer, layer.key, layer.drawn) for layer in layers if isinstance(layer, RandomLayer)]
         self.buffers = [(held, held.array.copy()) for owner in owners for _, held in owner.named_buffers()]
-        given = [inputs] if isinstance(inputs, (Tensor, np.ndarray)) else list(inputs)
+        given = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
         self.inputs = [_copy(one) for one in given]
         self.sources = self._sources(owners, () if isinstance(parameters, Layer) else parameters)
         self.worst: tuple[float, str, tuple[int, ...], float, float] = (-1.0, "", (), 0.0, 0.0)
@@ -150,8 +150,8 @@ class _Check:
             self.restore()
         if not np.array_equal(first, second, equal_nan=True):
             raise GradientError(
-                "gradcheck: the function gave two results for one input, so it has no derivative; call eval() on its random "
-                "layers, or hand the Layer itself over (as the function or as parameters=) so that they draw the same masks."
+                "gradcheck: the function gave two results for one input, so it has no derivative; call eval() on its "
+                "random layers, or hand the Layer over (as function or parameters=), so that it draws the same masks."
             )
         self.incoming = generator.standard_normal(first.shape)
 
@@ -164,14 +164,16 @@ class _Check:
             found += [(f"parameter {name!r}", one) for name, one in owner.named_parameters() if one.requires_grad]
         for position, one in enumerate(parameters):
             if not isinstance(one, Tensor) or not one.is_leaf or not one.requires_grad:
-                raise GradientError(f"gradcheck: parameter {position} is no leaf Tensor that requires a gradient; give such ones.")
+                raise GradientError(
+                    f"gradcheck: parameter {position} is no leaf Tensor that requires a gradient; give such ones."
+                )
             found.append((f"parameter {position}" + (f" {one.name!r}" if one.name else ""), one))
         unique = {id(one): (where, one) for where, one in reversed(found)}
         for where, one in unique.values():
             if one.dtype != np.float64:
                 raise DtypeError(
-                    f"gradcheck: {where} is of {one.dtype}, too coarse for differences; convert it (or the whole layer) with "
-                    f'.to(dtype="float64").'
+                    f"gradcheck: {where} is of {one.dtype}, too coarse for differences; convert it (or the whole "
+                    f'layer) with .to(dtype="float64").'
                 )
             if one._node is None:
                 one.requires_grad_()
@@ -235,8 +237,8 @@ class _Check:
                     source.tensor.array[index] += step
             waiting = kinks
         raise GradientError(
-            f"gradcheck: {source.where}{list(waiting[0])} still sits beside a kink after being drawn again {attempts} times, "
-            f"so its derivative cannot be told; start from another point, or use a smaller h than {self.h:g}."
+            f"gradcheck: {source.where}{_brackets(waiting[0])} sits beside a kink, also after being drawn again "
+            f"{attempts} times, so its derivative cannot be told; start from another point, or use an h below {self.h:g}."
         )
 
     def _note(self, error: float, where: str, index: tuple[int, ...], analytic: float, numeric: float) -> None:
@@ -252,7 +254,7 @@ class _Check:
         outputs, places = [], []
         for step in (-self.h, -self.h / 2, 0.0, self.h / 2, self.h):
             tensor.array[index] = here + step
-            places.append(float(tensor.array[index]))
+            places.append(_host(tensor, index))
             outputs.append(self.output() if step else centre)
         tensor.array[index] = here
 
@@ -260,8 +262,8 @@ class _Check:
             return float(np.sum(self.incoming * (outputs[high] - outputs[low]))) / (places[high] - places[low])
 
         wide, narrow = slope(0, 4), slope(1, 3)
-        # By how much the slope jumps at the point: of order h where the function is smooth, so that twice the jump at h/2
-        # is the jump at h. Beside one kink, at any distance, this or wide - narrow is at least as large as the error.
+        # By how much the slope jumps at the point: in proportion to h where the function is smooth, so that twice the
+        # jump at h/2 is that at h. Beside a kink, at any distance, this or wide - narrow is as large as the error.
         jump, near_jump = slope(2, 4) - slope(0, 2), slope(2, 3) - slope(1, 2)
         return _Differences((4 * narrow - wide) / 3, max(abs(wide - narrow), abs(jump - 2 * near_jump)))
 
@@ -271,11 +273,19 @@ class _Check:
         return GradientReport(ok, error, where, index, analytic, numeric, self.tolerance, self.checked, self.redrawn)
 
 
+def _host(tensor: Tensor, index: tuple[int, ...]) -> float:
+    return float(tensor.backend.to_host(tensor.array[index]))
+
+
+def _brackets(index: tuple[int, ...]) -> str:
+    return str(list(index)) if index else ""
+
+
 def _copy(one: Any) -> Any:
     """A copy of an input that the check may move; what is no Tensor and no numbers is handed on."""
     if isinstance(one, Tensor):
         copy = Tensor(one, name=one.name)
         return copy.requires_grad_() if one.requires_grad else copy
-    if isinstance(one, (np.ndarray, list, tuple, float)):
+    if isinstance(one, (list, tuple, float)):
         return Tensor(np.asarray(one))  # lists of Python floats stay float64 here
-    return one
+    return Tensor(one) if hasattr(one, "shape") else one

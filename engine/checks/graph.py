@@ -1,14 +1,15 @@
-"""How was a tensor computed? Its graph: values at the nodes, derivatives on the edges, routes and their sum, pictures."""
+"""How was a tensor computed? Its graph: values at nodes, derivatives on edges, routes and their sum, pictures."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path as FilePath
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from backends.kernels.pair import Array
 from engine.autodiff import Node, reachable
 from engine.checks import drawing, notation
+from engine.checks.parts import GraphEdge, GraphNode, Multiplications, Path, between, count_routes, walk
 from engine.checks.replay import output_of, refuse_changed, same
 from engine.checks.reverse import reverse, unit
 from engine.errors import ArgumentError, GradientError, unknown_name
@@ -16,75 +17,6 @@ from engine.tensor import Tensor
 
 LARGEST = 1_000_000  # elements of a Jacobian that is made without being asked for by `largest=`
 MOST_PATHS = 10_000
-
-
-class GraphNode:
-    """A value of the graph: what an operation gave, or a leaf.
-
-    Attributes:
-        kind: "operation", "input" (a leaf that requires a gradient) or "constant" (a number, or a tensor without one).
-        label: the operation's sign or name; of a leaf its name, or its value or shape.
-        name: the tensor's name, if it has one.
-        shape: of the value.
-        position: in `Graph.nodes`.
-    """
-
-    def __init__(self, position: int, kind: str, label: str, name: str | None, array: Any, source: Any) -> None:
-        self.position, self.kind, self.label, self.name = position, kind, label, name
-        self.shape: tuple[int, ...] = getattr(array, "shape", ())
-        self.array = array  # on the node's device, or a Python number
-        self.source = source  # the autodiff Node or the leaf
-
-    @property
-    def title(self) -> str:
-        """What a person calls it: its name, else its label."""
-        return self.name or self.label
-
-    def __repr__(self) -> str:
-        return f"<{self.kind} {self.title!r} {self.shape}>" if self.shape else f"<{self.kind} {self.title!r}>"
-
-
-class GraphEdge:
-    """A dependency: the end was computed from the start.
-
-    Attributes:
-        start, end: its nodes.
-        input: which input of the end's operation the start is, from 0.
-        differentiable: whether a gradient passes; none does to constants.
-    """
-
-    def __init__(self, graph: "Graph", start: GraphNode, end: GraphNode, input: int, differentiable: bool) -> None:
-        self._graph, self.start, self.end, self.input, self.differentiable = graph, start, end, input, differentiable
-
-    @property
-    def derivative(self) -> Any:
-        """The derivative of the end by the start alone: a number for scalars, else an array (*end shape, *start shape).
-
-        Computed when it is looked at; None where the start is a constant.
-        """
-        return self._graph._local(self)
-
-    def __repr__(self) -> str:
-        return f"<edge {self.start.title} -> {self.end.title}>"
-
-
-class Path(NamedTuple):
-    """One route along edges, and the product of their derivatives: (*last node's shape, *first node's shape)."""
-
-    nodes: tuple[GraphNode, ...]
-    edges: tuple[GraphEdge, ...]
-    product: Any
-
-    def __str__(self) -> str:
-        route = " -> ".join(node.title for node in self.nodes)
-        return f"{route}: {notation.text(self.product) or 'shape ' + str(np.shape(self.product))}"
-
-
-class Multiplications(NamedTuple):
-    """How many edge values are multiplied: along every route by itself, or by reverse mode, each once."""
-
-    paths: int
-    reverse: int
 
 
 class Graph:
@@ -95,15 +27,17 @@ class Graph:
         edges: in the order of their ends.
         root: the tensor's own node.
 
-    Nodes are named, where a method asks for one, by their Tensor, their name (or label, where only one has it) or the node.
+    Where a method asks for a node, give its Tensor, its name (or label, where only one node has it), or the node.
     """
 
     def __init__(self, tensor: Tensor, largest: int = LARGEST) -> None:
         if not isinstance(tensor, Tensor):
-            raise ArgumentError(f"graph: {type(tensor).__name__} was given; give the Tensor whose computation is asked for.")
+            raise ArgumentError(
+                f"graph: {type(tensor).__name__} was given; give the Tensor whose computation is asked for."
+            )
         if not tensor.requires_grad:
             raise GradientError(
-                "graph: this tensor has no history; make the inputs with requires_grad=True, and compute outside no_grad()."
+                "graph: this tensor has no history; make the inputs with requires_grad=True, outside no_grad()."
             )
         self._largest, self._tensor = largest, tensor
         self.nodes: list[GraphNode] = []
@@ -117,7 +51,8 @@ class Graph:
             self._start(tensor, True)
         for node in recorded:
             starts = [
-                None if one is None else self._start(one, wanted) for one, wanted in zip(node.inputs, node.needed, strict=True)
+                None if one is None else self._start(one, wanted)
+                for one, wanted in zip(node.inputs, node.needed, strict=True)
             ]
             values = [None if start is None else start.array for start in starts]
             array = output_of(node, values)
@@ -128,8 +63,8 @@ class Graph:
         self.root = self.nodes[-1]
         if recorded and not same(tensor, self.root.array):
             raise GradientError(
-                "graph: computed again, the tensor has another value: an input was changed in place since, or one of your own "
-                "operations is random. Make the graph right after the tensor."
+                "graph: computed again, the tensor has another value: an input was changed in place since, or an "
+                "operation of your own is random. Make the graph right after the tensor."
             )
 
     def _add(self, kind: str, label: str, name: str | None, array: Any, source: Any) -> GraphNode:
@@ -157,11 +92,15 @@ class Graph:
         if isinstance(which, GraphNode) and which.position < len(self.nodes) and self.nodes[which.position] is which:
             return which
         if isinstance(which, str):
-            found = [node for node in self.nodes if node.name == which] or [node for node in self.nodes if node.label == which]
+            found = [node for node in self.nodes if node.name == which] or [
+                node for node in self.nodes if node.label == which
+            ]
             if not found:
                 raise unknown_name("graph: node", which, {node.title for node in self.nodes})
             if len(found) > 1:
-                raise ArgumentError(f"graph: {len(found)} nodes are called {which!r}; give the Tensor, or one of graph.nodes.")
+                raise ArgumentError(
+                    f"graph: {len(found)} nodes are called {which!r}; give the Tensor, or one of graph.nodes."
+                )
             return found[0]
         if isinstance(which, Tensor):
             known = self._known.get(id(which if which._node is None else which._node))
@@ -169,7 +108,9 @@ class Graph:
                 return known
             called = f"the tensor {which.name!r}" if which.name else f"this tensor of shape {which.shape}"
             raise GradientError(f"graph: {called} is not among the {len(self.nodes)} nodes; see graph.nodes.")
-        raise ArgumentError(f"graph: {type(which).__name__} was given for a node; give a Tensor, a name, or one of graph.nodes.")
+        raise ArgumentError(
+            f"graph: {type(which).__name__} was given for a node; give a Tensor, a name, or one of graph.nodes."
+        )
 
     def value(self, which: Any) -> Any:
         """What a node computed: a number for a scalar, else an array."""
@@ -188,10 +129,17 @@ class Graph:
             self._refuse_large(self.root, node)
             rows = [self._backward(element)[0][node] for element in range(self._tensor.size)]
         host = [np.asarray(self._tensor.backend.to_host(row)) for row in rows]
-        return _plain(np.stack(host).reshape(self.root.shape + node.shape)) if host else np.zeros(self.root.shape + node.shape)
+        return (
+            _plain(np.stack(host).reshape(self.root.shape + node.shape))
+            if host
+            else np.zeros(self.root.shape + node.shape)
+        )
 
     def flow(self, edge: GraphEdge) -> Any:
-        """What reverse mode hands back along an edge: the part of its start's gradient that comes by this route; else None."""
+        """What reverse mode hands back along an edge: this edge's part in its start's gradient.
+
+        None where the start is a constant, or the graph's tensor is no single number.
+        """
         if not edge.differentiable or self._tensor.size != 1:
             return None
         return _plain(np.asarray(self._tensor.backend.to_host(self._sweep()[1][edge])).reshape(edge.start.shape))
@@ -228,7 +176,9 @@ class Graph:
     def _differentiable(self, which: Any) -> GraphNode:
         node = self.node(which)
         if node.kind == "constant":
-            raise GradientError(f"graph: {node.title!r} is a constant, no derivative by it is computed; make it requires_grad=True.")
+            raise GradientError(
+                f"graph: {node.title!r} is a constant, no derivative by it is computed; make it requires_grad=True."
+            )
         return node
 
     # -- edges and routes ------------------------------------------------------------------------------
@@ -237,8 +187,8 @@ class Graph:
         count = int(np.prod(end.shape + start.shape, dtype=object))
         if count > self._largest:
             raise ArgumentError(
-                f"graph: the derivative of {end.title!r} {end.shape} by {start.title!r} {start.shape} has {count} elements; "
-                f"the limit is {self._largest}. Use graph(tensor, largest={count}), or fewer samples."
+                f"graph: the derivative of {end.title!r} {end.shape} by {start.title!r} {start.shape} has {count} "
+                f"elements; the limit is {self._largest}. Use graph(tensor, largest={count}), or fewer samples."
             )
 
     def _local(self, edge: GraphEdge) -> Any:
@@ -249,22 +199,11 @@ class Graph:
             node = edge.end.source
             backend = node.backend
             output = Tensor.wrap(edge.end.array, backend)
-            rows = [backend.to_host(node.gradients(unit(output, i))[edge.input]).reshape(-1) for i in range(output.size)]
+            rows = [
+                backend.to_host(node.gradients(unit(output, i))[edge.input]).reshape(-1) for i in range(output.size)
+            ]
             self._locals[edge] = _plain(np.array(rows).reshape(edge.end.shape + edge.start.shape))
         return self._locals[edge]
-
-    def _between(self, start: GraphNode, end: GraphNode) -> list[GraphEdge]:
-        """The edges that are on some route from start to end."""
-        leads = {end}
-        for edge in reversed(self.edges):
-            if edge.end in leads and edge.differentiable:
-                leads.add(edge.start)
-        reached, found = {start}, []
-        for edge in self.edges:
-            if edge.start in reached and edge.end in leads and edge.differentiable:
-                reached.add(edge.end)
-                found.append(edge)
-        return found
 
     def paths(self, start: Any, end: Any, limit: int = MOST_PATHS) -> list[Path]:
         """Every route from one node to another, each with the product of its edges.
@@ -278,33 +217,15 @@ class Graph:
         return list(self._routes(self._differentiable(start), self._differentiable(end), limit))
 
     def _routes(self, start: GraphNode, end: GraphNode, limit: int) -> Iterator[Path]:
-        edges = self._between(start, end)
-        count, _ = _count(edges, start, end)
+        edges = between(self.edges, start, end)
+        count, _ = count_routes(edges, start, end)
         if count > limit:
             raise ArgumentError(
-                f"graph: there are {count} routes from {start.title!r} to {end.title!r}; the limit is {limit}. Reverse mode needs "
-                f"no routes: graph.gradient({start.title!r}); or raise limit=."
+                f"graph: {count} routes lead from {start.title!r} to {end.title!r}; the limit is {limit}. "
+                f"Reverse mode needs none of them: graph.gradient({start.title!r}); or raise limit=."
             )
-        outgoing: dict[GraphNode, list[GraphEdge]] = {}
-        for edge in edges:
-            outgoing.setdefault(edge.start, []).append(edge)
-        route: list[GraphEdge] = []
-        waiting = [iter(outgoing.get(start, ()))]
-        if start is end:
-            yield Path((start,), (), self._product((), start))
-            return
-        while waiting:
-            edge = next(waiting[-1], None)
-            if edge is None:
-                waiting.pop()
-                if route:
-                    route.pop()
-            elif edge.end is end:
-                passed = (*route, edge)
-                yield Path((start, *(one.end for one in passed)), passed, self._product(passed, start))
-            else:
-                route.append(edge)
-                waiting.append(iter(outgoing.get(edge.end, ())))
+        for route in walk(edges, start, end):
+            yield Path((start, *(edge.end for edge in route)), route, self._product(route, start))
 
     def _product(self, edges: Sequence[GraphEdge], start: GraphNode) -> Any:
         """The edges' derivatives multiplied from the route's end, as reverse mode does."""
@@ -315,7 +236,11 @@ class Graph:
         product = edges[-1].derivative
         for edge in reversed(edges[:-1]):
             rank = len(edge.end.shape)
-            product = np.tensordot(product, edge.derivative, axes=rank) if rank else np.multiply.outer(product, edge.derivative)
+            product = (
+                np.tensordot(product, edge.derivative, axes=rank)
+                if rank
+                else np.multiply.outer(product, edge.derivative)
+            )
         return _plain(product)
 
     def derivative(self, start: Any, end: Any, limit: int = MOST_PATHS) -> Any:
@@ -341,22 +266,22 @@ class Graph:
         """How many edge values are multiplied for d end / d start, both ways, each from the incoming gradient 1.
 
         Args:
-            start: a node, or a list of them: the path rule begins anew for each, reverse mode passes every edge once for all.
+            start: a node, or a list: the path rule begins anew for each, reverse mode passes every edge once for all.
             end: a node.
         """
         last = self._differentiable(end)
         one_by_one, once = 0, set()
         for which in start if isinstance(start, (list, tuple)) else [start]:
             first = self._differentiable(which)
-            edges = self._between(first, last)
-            one_by_one += _count(edges, first, last)[1]
+            edges = between(self.edges, first, last)
+            one_by_one += count_routes(edges, first, last)[1]
             once.update(edges)
         return Multiplications(one_by_one, len(once))
 
     # -- pictures --------------------------------------------------------------------------------------
 
     def to_svg(self, labels: str = "gradients") -> str:
-        """A picture: values above the edges and gradients below, or with labels="derivatives" the edges' own derivatives."""
+        """A picture: values above the edges, gradients below; with labels="derivatives" the edges' own derivatives."""
         return drawing.svg(notation.picture(self, labels))
 
     def to_dot(self, labels: str = "gradients") -> str:
@@ -383,15 +308,6 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"<Graph of {self.root.title!r}: {len(self.nodes)} nodes, {len(self.edges)} edges>"
-
-
-def _count(edges: Sequence[GraphEdge], start: GraphNode, end: GraphNode) -> tuple[int, int]:
-    """How many routes lead from start to end over these edges, and how many edges they have together."""
-    routes, lengths = {start: 1}, {start: 0}
-    for edge in edges:  # in the order of their ends, so a start's count is complete
-        routes[edge.end] = routes.get(edge.end, 0) + routes[edge.start]
-        lengths[edge.end] = lengths.get(edge.end, 0) + lengths[edge.start] + routes[edge.start]
-    return routes.get(end, 0), lengths.get(end, 0)
 
 
 def _plain(array: Any) -> Any:

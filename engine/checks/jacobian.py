@@ -1,10 +1,11 @@
-"""How does every output change with every input? Jacobians by reverse mode, and gradients by differences of the function."""
+"""How does every output change with every input? Jacobians by reverse mode, and gradients by differences."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 import numpy as np
 
+from backends.kernels.pair import Array
 from engine.checks.reverse import leaf_gradients, recording, tensor_result, unit
 from engine.errors import ArgumentError, DtypeError, ShapeError, unknown_name
 from engine.tensor import Tensor
@@ -41,7 +42,7 @@ def jacobian(function: Callable[..., Tensor], x: Any) -> Tensor | tuple[Tensor, 
     >>> jacobian(lambda x: x @ w, en.tensor([3.0, 4.0])).tolist()
     [[1.0, 0.5], [0.0, 1.0], [2.0, 1.0]]
     """
-    several = isinstance(x, (list, tuple)) and any(isinstance(one, (Tensor, np.ndarray)) for one in x)
+    several = isinstance(x, (list, tuple)) and any(getattr(one, "shape", None) is not None for one in x)
     leaves = [_leaf("jacobian", one, requires_grad=True) for one in (x if several else [x])]
     with recording(True):
         output = tensor_result("jacobian", function(*leaves))
@@ -68,7 +69,7 @@ def numerical_gradient(function: Callable[[Tensor], Any], x: Any, h: float = 1e-
 
     Args:
         function: takes a Tensor, returns one number (a Tensor with one element, or a float).
-        x: a Tensor or an array of floats; a copy is perturbed. float64 is advised: in float32 rounding is the larger error.
+        x: a Tensor or an array of floats; a copy is perturbed. float64 is advised: float32's rounding is the larger error.
         h: the step, above 0.
         scheme: "central" or "forward".
 
@@ -76,8 +77,8 @@ def numerical_gradient(function: Callable[[Tensor], Any], x: Any, h: float = 1e-
         A Tensor in x's shape, dtype and place.
 
     Raises:
-        UnknownNameError, ArgumentError, DtypeError, ShapeError: an unknown scheme; h that is not above 0, or too small to
-            change x; x not of floats; a function that returns more than one number.
+        UnknownNameError, ArgumentError, DtypeError, ShapeError: an unknown scheme; h that is not above 0, or too small
+            to change x; x not of floats; a function that returns more than one number.
 
     Source: lecture 003, "Evaluating the gradient numerically".
 
@@ -89,25 +90,29 @@ def numerical_gradient(function: Callable[[Tensor], Any], x: Any, h: float = 1e-
         raise unknown_name("numerical_gradient: scheme", scheme, SCHEMES)
     check_step("numerical_gradient", h)
     work = _leaf("numerical_gradient", x, requires_grad=False)
-    values, gradient = work.array.reshape(-1), np.zeros(work.size)
+    values, gradient = work.array, np.zeros(work.shape)
+
+    def place(value: Array) -> float:
+        return float(work.backend.to_host(value))
+
     with recording(False):
         start = _number(function(work)) if scheme == "forward" else 0.0
-        for element in range(work.size):
+        for element in np.ndindex(work.shape):
             here = values[element].copy()
             values[element] = here + h
-            above, upper = _number(function(work)), float(values[element])
+            above, upper = _number(function(work)), place(values[element])
             if scheme == "forward":
-                below, lower = start, float(here)
+                below, lower = start, place(here)
             else:
                 values[element] = here - h
-                below, lower = _number(function(work)), float(values[element])
+                below, lower = _number(function(work)), place(values[element])
             values[element] = here
             if upper == lower:
                 raise ArgumentError(
-                    f"numerical_gradient: h = {h!r} is lost in the rounding of {float(here):g} in {work.dtype}; use a larger h."
+                    f"numerical_gradient: h {h!r} is lost in the rounding of {upper:g} in {work.dtype}; use a larger h."
                 )
             gradient[element] = (above - below) / (upper - lower)
-    return Tensor.wrap(work.backend.asarray(gradient.reshape(work.shape), work.dtype), work.backend)
+    return Tensor.wrap(work.backend.asarray(gradient, work.dtype), work.backend)
 
 
 def check_step(owner: str, h: float) -> None:
@@ -120,14 +125,16 @@ def _leaf(owner: str, data: Any, requires_grad: bool) -> Tensor:
     """A copy of an input, without history."""
     leaf = Tensor(data, name=data.name if isinstance(data, Tensor) else None)
     if leaf.dtype.kind != "f":
-        raise DtypeError(f'{owner}: an input is of {leaf.dtype}; only floats have derivatives: convert it, .to(dtype="float64").')
+        raise DtypeError(
+            f'{owner}: an input is of {leaf.dtype}; only floats have derivatives: convert it, .to(dtype="float64").'
+        )
     return leaf.requires_grad_(requires_grad)
 
 
 def _number(result: Any) -> float:
     if isinstance(result, Tensor) and result.size != 1:
         raise ShapeError(
-            f"numerical_gradient: the function returned shape {result.shape}; it must return one number. Reduce with sum()."
+            f"numerical_gradient: the function returned shape {result.shape}; it must return one number. Use sum()."
         )
     try:
         return float(result)

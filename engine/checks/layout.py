@@ -3,6 +3,7 @@
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 Edge = tuple[int, int]
 
@@ -20,9 +21,9 @@ class Layout:
 def layout(sizes: Sequence[tuple[float, float]], edges: Sequence[Edge], column_gap: float, row_gap: float) -> Layout:
     """Place nodes of a graph without circles, whose last node is the only one that no edge leaves.
 
-    Layers by the longest path to the last node, so that leaves stand right before what uses them; edges over several layers
-    get a place in each; in a layer the order by barycentres of the neighbours (Sugiyama, Tagawa and Toda, 1981), then
-    heights that bring neighbours as near as the gaps allow.
+    Layers by the longest path to the last node, so that leaves stand right before what uses them; edges over several
+    layers get a place in each; in a layer the order by barycentres of the neighbours (Sugiyama, Tagawa and Toda, 1981),
+    then heights that bring neighbours as near as the gaps allow.
 
     Args:
         sizes: (width, height) of each node; every edge leads from a smaller number to a larger one.
@@ -38,12 +39,14 @@ def layout(sizes: Sequence[tuple[float, float]], edges: Sequence[Edge], column_g
     before: list[list[int]] = [[] for _ in columns]
     after: list[list[int]] = [[] for _ in columns]
     for chain in chains:
-        for one, other in zip(chain, chain[1:], strict=False):
+        for one, other in pairwise(chain):
             before[other].append(one)
             after[one].append(other)
     layers = _ordered(_first_order(columns, before), before, after)
-    y = _heights(layers, heights, row_gap, before, after)
-    x = _centres(layers, sizes, column_gap)
+    crossings = [_crossings(pair, after) for pair in pairwise(layers)]
+    gaps = [column_gap * (1.6 if crossed else 1) for crossed in crossings]  # room to tell edges that cross apart
+    y = _heights(layers, heights, row_gap * (1.6 if any(crossings) else 1), before, after)
+    x = _centres(layers, sizes, gaps)
     points = [(x[column], y[place]) for place, column in enumerate(columns)]
     return Layout(points[: len(sizes)], [[points[place] for place in chain] for chain in chains])
 
@@ -57,7 +60,7 @@ def _columns(count: int, edges: Sequence[Edge]) -> list[int]:
 
 
 def _first_order(columns: Sequence[int], before: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Layers in the order in which a walk back from the end meets the places: inputs in their order, trees without crossings."""
+    """Layers in the order in which a walk back from the end meets the places: trees have no crossings then."""
     layers: list[list[int]] = [[] for _ in range(max(columns) + 1)]
     last = columns.index(max(columns))
     seen, waiting = {last}, [last]
@@ -93,7 +96,7 @@ def _ordered(
 def _crossings(layers: Sequence[Sequence[int]], after: Sequence[Sequence[int]]) -> int:
     """How many pairs of edges cross between neighbouring layers."""
     total = 0
-    for layer, following in zip(layers, layers[1:], strict=False):
+    for layer, following in pairwise(layers):
         rank = {place: position for position, place in enumerate(following)}
         ends: list[int] = []
         for place in layer:
@@ -110,7 +113,7 @@ def _heights(
     before: Sequence[Sequence[int]],
     after: Sequence[Sequence[int]],
 ) -> list[float]:
-    """Each place as near to its neighbours as the gaps allow; leaves give way, so that chains of operations run straight."""
+    """Each place as near to its neighbours as the gaps allow; leaves give way, so that chains run straight."""
     y = [0.0] * len(heights)
     for layer in layers:
         height = 0.0
@@ -121,6 +124,9 @@ def _heights(
         for place in layer:  # layers stand around a common middle
             y[place] -= (height - row_gap) / 2
     weights = [1.0 if after[place] and not before[place] else 8.0 for place in range(len(heights))]
+    only_leaves = [
+        all(not before[one] for one in before[place]) and len(after[place]) == 1 for place in range(len(heights))
+    ]
     for turn in range(ROUNDS):
         to_right = turn % 2 == 0
         for layer in layers if to_right else reversed(layers):
@@ -128,9 +134,12 @@ def _heights(
             for place in layer:
                 near = before[place] if to_right else after[place]
                 near = (*before[place], *after[place]) if turn >= ROUNDS - 4 or not near else near
-                weight = sum(weights[one] for one in near)
-                wanted.append(sum(y[one] * weights[one] for one in near) / weight if near else y[place])
-            gaps = [(heights[one] + heights[other]) / 2 + row_gap for one, other in zip(layer, layer[1:], strict=False)]
+                # What only leaves lead to stands in their middle; elsewhere leaves hardly count.
+                pulls = [8.0 if only_leaves[place] else weights[one] for one in near]
+                wanted.append(
+                    sum(y[one] * pull for one, pull in zip(near, pulls, strict=True)) / sum(pulls) if near else y[place]
+                )
+            gaps = [(heights[one] + heights[other]) / 2 + row_gap for one, other in pairwise(layer)]
             for place, height in zip(layer, _apart(wanted, gaps, [weights[place] for place in layer]), strict=True):
                 y[place] = height
     return y
@@ -152,13 +161,15 @@ def _apart(wanted: Sequence[float], gaps: Sequence[float], weights: Sequence[flo
     return [level + offset for level, offset in zip(levels, offsets, strict=False)]
 
 
-def _centres(layers: Sequence[Sequence[int]], sizes: Sequence[tuple[float, float]], column_gap: float) -> list[float]:
+def _centres(
+    layers: Sequence[Sequence[int]], sizes: Sequence[tuple[float, float]], gaps: Sequence[float]
+) -> list[float]:
     """The middle of each column: columns are as wide as their widest node."""
     centres, edge = [], 0.0
-    for layer in layers:
+    for layer, gap in zip(layers, (*gaps, 0.0), strict=True):
         width = max((sizes[place][0] for place in layer if place < len(sizes)), default=0.0)
         centres.append(edge + width / 2)
-        edge += width + column_gap
+        edge += width + gap
     return centres
 
 

@@ -9,9 +9,14 @@ import numpy as np
 from engine.errors import unknown_name
 
 if TYPE_CHECKING:
-    from engine.checks.graph import Graph, GraphNode
+    from engine.checks.graph import Graph
+    from engine.checks.parts import GraphNode
 
-VALUE, GRADIENT, DERIVATIVE = "#0060a8", "#c24a00", "#00704f"  # told apart by the colour-blind, and dark enough on white
+VALUE, GRADIENT, DERIVATIVE = (
+    "#0060a8",
+    "#c24a00",
+    "#00704f",
+)  # told apart by the colour-blind, and dark enough on white
 LABELS = ("gradients", "derivatives")
 SIGNS = {"*": "×", "-": "−"}
 
@@ -116,7 +121,9 @@ def picture(graph: "Graph", labels: str) -> Picture:
         legend[1] += ", Σ: summed over the edges that leave"
     title = f"Computation graph of {name}: {len(graph.nodes)} nodes, {len(graph.edges)} edges"
     colors = (DERIVATIVE if derivatives else VALUE, GRADIENT)
-    return Picture(title, [*nodes, PictureNode("end", graph.root.name or "")], [*edges, last], colors, (legend[0], legend[1]))
+    return Picture(
+        title, [*nodes, PictureNode("end", graph.root.name or "")], [*edges, last], colors, (legend[0], legend[1])
+    )
 
 
 def _signal(graph: "Graph", node: "GraphNode") -> str:
@@ -137,7 +144,9 @@ def _node(graph: "Graph", node: "GraphNode", sums: bool) -> PictureNode:
     title, caption = node.title, ""
     if node.kind == "operation":
         title = "^" + node.label[2:] if node.label.startswith("**") else SIGNS.get(node.label, node.label)
-        caption = node.name or "" if node is not graph.root else ""  # the root's name stands at the arrow that leaves it
+        caption = (
+            node.name or "" if node is not graph.root else ""
+        )  # the root's name stands at the arrow that leaves it
     return PictureNode(node.kind, title, caption, gradient if sums else "", details)
 
 
@@ -151,11 +160,16 @@ def dot(picture: Picture) -> str:
         f'  graph [rankdir=LR, label="{_quoted(picture.title)}", fontname="Helvetica"];',
         '  node [fontname="Helvetica"]; edge [fontname="Helvetica"];',
     ]
-    shapes = {"input": 'shape=box, style="rounded"', "constant": 'shape=box, style="rounded,dashed"', "operation": "shape=circle"}
+    shapes = {
+        "input": 'shape=box, style="rounded"',
+        "constant": 'shape=box, style="rounded,dashed"',
+        "operation": "shape=circle",
+    }
     for position, node in enumerate(picture.nodes):
         label = "\\n".join(_quoted(part) for part in (node.title, node.caption, _total(node)) if part)
         lines.append(
-            f'  n{position} [label="{label}", {shapes.get(node.kind, "shape=plaintext")}, tooltip="{_quoted(node.details)}"];'
+            f'  n{position} [label="{label}", {shapes.get(node.kind, "shape=plaintext")}, '
+            f'tooltip="{_quoted(node.details)}"];'
         )
     for edge in picture.edges:
         parts = zip((edge.above, edge.below), picture.colors, strict=True)

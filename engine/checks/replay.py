@@ -1,4 +1,4 @@
-"""What did every node of a graph compute? The operations run forward once more, from the leaves, without side effects."""
+"""What did every node of a graph compute? The operations run forward once more, without side effects."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +16,8 @@ def refuse_changed(nodes: Sequence[Node]) -> None:
     for node in nodes:
         if any(counter[0] != value for counter, value in node.versions):
             raise GradientError(
-                f"graph: a tensor that {node.operation.label!r} needs was changed in place since; make the graph before the "
-                f"update, or compute the tensor again."
+                f"graph: a tensor that {node.operation.label!r} needs was changed in place since; make the graph "
+                f"before the update, or compute the tensor again."
             )
 
 
@@ -46,7 +46,7 @@ def _unchanged(node: Node) -> Iterator[None]:
         yield
     finally:
         for array, copy in zip(held, before, strict=True):
-            if array.flags.writeable if hasattr(array.flags, "writeable") else True:
+            if getattr(array.flags, "writeable", True):
                 node.backend.xp.copyto(array, copy)
 
 

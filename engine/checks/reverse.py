@@ -1,4 +1,4 @@
-"""How are gradients read without leaving a trace? The backward sweep once more, handing out what flows instead of adding it to `grad`."""
+"""How are gradients read without a trace? The backward sweep once more, handing out what flows along each edge."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -61,5 +61,7 @@ def tensor_result(owner: str, result: Any) -> Tensor:
     if not isinstance(result, Tensor):
         raise DtypeError(f"{owner}: the function returned {type(result).__name__}; it must return one Tensor.")
     if result.dtype.kind != "f":
-        raise DtypeError(f'{owner}: the function returned a tensor of {result.dtype}; floats have derivatives: .to(dtype="float64").')
+        raise DtypeError(
+            f'{owner}: the function returned a tensor of {result.dtype}; floats have derivatives: .to(dtype="float64").'
+        )
     return result

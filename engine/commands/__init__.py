@@ -64,13 +64,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_output()
         return FAILED
     except OSError as error:
-        _forget_output()
+        _flush_or_forget()
         place = f"{error.filename}: " if error.filename else ""
-        return _told(f"{name}: {place}{error.strerror or error}.", FAILED)
+        return _told(f"{name}: {place}{error.strerror or error}", FAILED)
     except MemoryError as error:
         return _told(f"{name}: out of memory: {error}. Use a smaller model or batch size.", FAILED)
     except KeyboardInterrupt as error:
-        return _told(f"{name}: {error or 'interrupted'}.", INTERRUPTED)
+        return _told(f"{name}: {str(error) or 'interrupted'}", INTERRUPTED)
+    except Exception as error:
+        problem = f"{type(error).__name__}: {one_line(error)}. This should not happen; ENGINE_DEBUG=1 shows where"
+        return _told(f"{name}: {problem}", FAILED)
 
 
 def _told(message: str, code: int) -> int:
@@ -78,6 +81,13 @@ def _told(message: str, code: int) -> int:
         raise
     print(one_line(message) + ".", file=sys.stderr)
     return code
+
+
+def _flush_or_forget() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _forget_output()
 
 
 def _forget_output() -> None:

@@ -23,9 +23,10 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=30)
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        text = action.help or ""
-        shown = action.default is not None and action.default is not False and action.default != argparse.SUPPRESS
-        return f"{text} (default: %(default)s)" if shown and action.option_strings else text
+        text, default = action.help or "", action.default
+        if not action.option_strings or default is None or default is False or default == argparse.SUPPRESS:
+            return text
+        return f"{text} (default: {default:g})" if isinstance(default, float) else f"{text} (default: {default})"
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,7 +36,10 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**{"formatter_class": Formatter, **settings}, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        message = re.sub(r"^argument ((--?[\w-]+/)*)", "", message)
+        message = re.sub(r"^argument (--?[\w-]+/)*", "", message)
+        choice = re.match(r"COMMAND: invalid choice: '(.*)' \(choose from (.*)\)", message)
+        if choice is not None:
+            message = str(unknown_name("command", choice[1], re.findall(r"[\w-]+", choice[2])))
         message = message.replace("the following arguments are required:", "still needed:")
         raise UsageError(f"{self.prog}: {message.rstrip('.')}. See {self.prog} --help.")
 

@@ -99,9 +99,10 @@ class Session:
                 self.output.note(str(error))
                 raise RunFailedError(str(error)) from error
             raise
-        except OSError:
+        except OSError as error:
             self._give_up()
-            raise
+            place = error.filename or (self.folder.path if self.folder is not None else "output")
+            raise RunFailedError(f"{place}: could not be written: {runs.reason(error)}. Free some space.") from error
         finally:
             self.output.close_log()
         return 0
@@ -126,10 +127,20 @@ class Session:
 
     def _begin(self) -> None:
         """Make the folder: the last thing before the first step, so that bad options leave nothing behind."""
-        name = self.arguments.output or runs.next_free("runs", self.config["data"]["name"])
-        self.folder = Run.create(name, self.config, self.parts[0], overwrite=self.arguments.overwrite)
+        self.folder = self._new_folder()
         self.output.log_to(self.folder.log())
         self._saved = time.monotonic()
+
+    def _new_folder(self) -> Run:
+        data = self.parts[0]
+        while self.arguments.output is None:
+            name = runs.next_free("runs", self.config["data"]["name"])
+            try:
+                return Run.create(name, self.config, data)
+            except ArgumentError:
+                if not name.exists():
+                    raise  # otherwise another training took it just now: the next number
+        return Run.create(self.arguments.output, self.config, data, overwrite=self.arguments.overwrite)
 
     def _record(self, trainer: Trainer, epoch: int, values: dict[str, float]) -> None:
         assert self.folder is not None
@@ -190,7 +201,10 @@ class Session:
         if importlib.util.find_spec("matplotlib") is None:
             return
         logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it reports on its caches
-        self.trainer.history.plot(folder.path / runs.PICTURE)
+        try:
+            self.trainer.history.plot(folder.path / runs.PICTURE)
+        except (ImportError, EngineError) as error:  # a broken matplotlib does not make the training fail
+            self.output.print(f"{runs.PICTURE} was not drawn: {runs.one_line(error)}")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from engine.commands.train import model_table
 from engine.data import names
 from engine.errors import ArgumentError
 from engine.runs import Run
-from engine.summary import summary
+from engine.model_summary import summary
 
 
 def add(commands: Any) -> None:

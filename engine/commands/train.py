@@ -9,6 +9,8 @@ from engine import runs
 from engine.commands import build, options, parsing, recipes, task
 from engine.commands.session import Session
 from engine.data import Dataset, split
+from engine.data.catalog import ENTRIES
+from engine.errors import ArgumentError
 from engine.runs import Config
 
 _EXAMPLES = """
@@ -56,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         "samples": arguments.samples,
         "noise": arguments.noise,
     }
+    _check_made(data)
     whole, test = build.load_data(data)
     config = _config(arguments, data, whole)
     task.check(config["loss"]["name"], whole)
@@ -64,6 +67,13 @@ def run(arguments: argparse.Namespace) -> int:
         train, watched = split(whole, config["data"]["validation"], seed=arguments.data_seed)
     session = Session(arguments, config, train, watched, test)
     return session.go()
+
+
+def _check_made(table: dict[str, Any]) -> None:
+    for setting in ("samples", "noise"):
+        if table[setting] is not None and setting not in ENTRIES[table["name"]].options:
+            having = [entry.name for entry in ENTRIES.values() if setting in entry.options]
+            raise ArgumentError(f"--{setting}: data set {table['name']} has none; allowed with {', '.join(having)}.")
 
 
 def _config(arguments: argparse.Namespace, data: dict[str, Any], whole: Dataset) -> Config:

@@ -230,7 +230,7 @@ def _labels(name: str, task: Task, y: np.ndarray[Any, Any]) -> np.ndarray[Any, A
 
 
 def split(
-    dataset: Dataset, fraction: float = 0.2, *, seed: int | np.random.Generator = 0, stratify: bool | None = None
+    dataset: Dataset, fraction: float = 0.2, *, seed: "int | np.random.Generator" = 0, stratify: bool | None = None
 ) -> tuple[Dataset, Dataset]:
     """The data set in two: (rest, held-out fraction), drawn by seed; in each, the samples keep their order.
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from engine.data.dataset import Dataset
 from engine.errors import ArgumentError
 from engine.random import as_generator
 
-Seed = int | np.random.Generator
+Seed: TypeAlias = "int | np.random.Generator"
 Points = np.ndarray[Any, Any]
 
 _SQUARE = math.sqrt(math.pi / 2)  # half the side of the square that has twice the area of the circle of radius 1
@@ -188,7 +188,7 @@ def _checked_count(name: str, what: str, given: Any, least: int) -> None:
         raise ArgumentError(f"{name}: {what} {given!r} was given; allowed are whole numbers from {least}.")
 
 
-def _checked(name: str, samples: Any, least: int, noise: float, seed: Seed) -> np.random.Generator:
+def _checked(name: str, samples: Any, least: int, noise: float, seed: Seed) -> "np.random.Generator":
     _checked_count(name, "samples", samples, least)
     if not 0 <= noise < math.inf:
         raise ArgumentError(f"{name}: noise {noise!r} was given; allowed are numbers from 0.")
@@ -196,7 +196,7 @@ def _checked(name: str, samples: Any, least: int, noise: float, seed: Seed) -> n
 
 
 def _plane(
-    name: str, x: Points, noise: float, generator: np.random.Generator, label: Points, class_names: tuple[str, ...]
+    name: str, x: Points, noise: float, generator: "np.random.Generator", label: Points, class_names: tuple[str, ...]
 ) -> Dataset:
     # The noise is drawn even where it is 0: then it changes nothing but the points themselves.
     x = x + noise * generator.standard_normal(x.shape)

@@ -49,7 +49,7 @@ class Linear(Layer):
         bias: bool = True,
         *,
         initializer: Any = "he_normal",
-        generator: int | np.random.Generator | None = None,
+        generator: "int | np.random.Generator | None" = None,
         dtype: Any = "float32",
         device: str | Backend = "cpu",
     ) -> None:
@@ -94,7 +94,7 @@ class Maxout(Layer):
         pieces: int = 2,
         *,
         initializer: Any = "he_normal",
-        generator: int | np.random.Generator | None = None,
+        generator: "int | np.random.Generator | None" = None,
         dtype: Any = "float32",
         device: str | Backend = "cpu",
     ) -> None:

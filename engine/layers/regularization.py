@@ -22,7 +22,7 @@ class RandomLayer(Layer):
         drawn: how many masks were drawn, on the device: every training forward takes the next.
     """
 
-    def __init__(self, generator: int | np.random.Generator | None) -> None:
+    def __init__(self, generator: "int | np.random.Generator | None") -> None:
         super().__init__()
         self._key = tuple(int(word) for word in as_generator(generator).integers(2**32, size=2))
         self._backend = get("cpu")
@@ -67,7 +67,7 @@ class Dropout(RandomLayer):
     [1.0, 2.0]
     """
 
-    def __init__(self, rate: float = 0.5, *, generator: int | np.random.Generator | None = None) -> None:
+    def __init__(self, rate: float = 0.5, *, generator: "int | np.random.Generator | None" = None) -> None:
         super().__init__(generator)
         self.rate = _rate("Dropout", "rate", rate)
 
@@ -94,7 +94,7 @@ class StochasticDepth(RandomLayer):
     [[2.0, -2.0]]
     """
 
-    def __init__(self, branch: Layer, drop: float = 0.5, *, generator: int | np.random.Generator | None = None) -> None:
+    def __init__(self, branch: Layer, drop: float = 0.5, *, generator: "int | np.random.Generator | None" = None) -> None:
         super().__init__(generator)
         self.branch = branch
         self.drop = _rate("StochasticDepth", "drop", drop)

@@ -9,12 +9,24 @@ import numpy as np
 from backends.kernels import optimizer as kernels
 from backends.kernels.arithmetic import Multiply
 from backends.kernels.pair import Array
-from engine.errors import ArgumentError, ShapeError
+from engine.errors import ArgumentError, EngineError, ShapeError
 from engine.optimizers.flat import FlatBuffer, lay_out, runs
-from engine.schedules import Schedule
+from engine.schedules import Schedule, from_config
 from engine.tensor import Parameter, Tensor
 
 Closure = Callable[[], Any]
+States = dict[str, "np.ndarray[Any, Any]"]
+
+# Settings that are numbers in every optimizer that has them, and how large they may be.
+LIMITS = {
+    "momentum": 1.0,
+    "beta1": 1.0,
+    "beta2": 1.0,
+    "alpha": 1.0,
+    "eps": math.inf,
+    "weight_decay": math.inf,
+    "momentum_decay": math.inf,
+}
 
 
 class Group:
@@ -77,14 +89,19 @@ class Optimizer:
         self.steps = 0
         self._counts = {id(parameter): 0 for parameter in self._all()}
         self._buffers: list[FlatBuffer] = []
+        self._resting: dict[int, States] = {}  # of parameters that are in no buffer now: frozen ones, or before the first
         self._scalars: dict[Any, dict[str, Array]] = {}
-        self._held = 0
+        self._trained: list[int] = []
 
     # -- what it was given -----------------------------------------------------------------------------
 
     def _make_groups(self, parameters: Iterable[Any]) -> list[Group]:
         name = type(self).__name__
-        given = [parameters] if isinstance(parameters, (Tensor, Mapping)) else list(parameters)
+        if isinstance(parameters, (Tensor, Mapping)):
+            parameters = [parameters]
+        if not isinstance(parameters, Iterable):
+            raise ArgumentError(f"{name}: {type(parameters).__name__} was given; pass model.parameters().")
+        given = list(parameters)
         if not given:
             raise ArgumentError(f"{name}: no parameters were given; pass model.parameters().")
         groups = given if isinstance(given[0], Mapping) else [{"params": given}]
@@ -94,6 +111,8 @@ class Optimizer:
             if not isinstance(group, Mapping) or "params" not in group:
                 raise ArgumentError(f'{name}: group {number} is {group!r}; a group is a dict with "params" and settings.')
             settings = {key: value for key, value in group.items() if key != "params"}
+            if "betas" in settings and "beta1" in self.defaults:
+                settings.update(two_betas(name, settings.pop("betas")))
             unknown = [key for key in settings if key not in self.defaults]
             if unknown:
                 known = ", ".join(self.defaults)
@@ -112,18 +131,22 @@ class Optimizer:
         return result
 
     def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Settings within their bounds: rates and decays from 0, betas and momentum below 1."""
+        """Settings within their bounds, as plain Python values: rates and decays from 0, betas and momentum below 1."""
         name = type(self).__name__
+        settings = {key: value.item() if isinstance(value, np.generic) else value for key, value in settings.items()}
         rate = settings["learning_rate"]
         if not isinstance(rate, Schedule) and not _number(rate, 0):
             raise ArgumentError(f"{name}: learning_rate {rate!r} was given; it is a number, 0 or above, or a schedule.")
         for key, value in settings.items():
-            if key == "learning_rate" or isinstance(value, bool) or not isinstance(value, (int, float)):
+            plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if key == "learning_rate" or not (plain or key in LIMITS):
                 continue
-            below = 1.0 if key in ("momentum", "beta1", "beta2", "alpha") else math.inf
-            if not _number(value, 0) or value >= below:
+            below = LIMITS.get(key, math.inf)
+            if key == "eps" and value == 0 or not _number(value, 0) or value >= below:
+                # eps divides where a gradient was 0 so far, as it is in the gaps between parameters.
+                least = "above 0" if key == "eps" else "0 or above"
                 limit = "" if math.isinf(below) else " and below 1"
-                raise ArgumentError(f"{name}: {key} {value!r} was given; it is a number, 0 or above{limit}.")
+                raise ArgumentError(f"{name}: {key} {value!r} was given; it is a number, {least}{limit}.")
         return settings
 
     def _all(self) -> list[Parameter]:
@@ -153,11 +176,13 @@ class Optimizer:
     def buffers(self) -> list[FlatBuffer]:
         """The flat buffers, laid out anew (states kept) where a parameter was moved, converted, frozen or set free."""
         trained = [parameter for parameter in self._all() if parameter.requires_grad]
-        if len(trained) == self._held and self._buffers and all(buffer.valid() for buffer in self._buffers):
+        numbers = [id(parameter) for parameter in trained]
+        if numbers == self._trained and self._buffers and all(buffer.valid() for buffer in self._buffers):
             return self._buffers
         states = self._states_by_parameter()
         self._buffers = lay_out(trained, self.kept_states(), self.work) if trained else []
-        self._held = len(trained)
+        self._trained = numbers
+        self._resting = {number: own for number, own in states.items() if number not in set(numbers)}
         self._scalars.clear()
         for buffer in self._buffers:
             for position, parameter in enumerate(buffer.parameters):
@@ -166,9 +191,9 @@ class Optimizer:
                     buffer.backend.xp.copyto(view, buffer.backend.asarray(value, buffer.dtype))
         return self._buffers
 
-    def _states_by_parameter(self) -> dict[int, dict[str, "np.ndarray[Any, Any]"]]:
+    def _states_by_parameter(self) -> dict[int, States]:
         """Each parameter's states on the host, by the parameter's identity."""
-        found: dict[int, dict[str, np.ndarray[Any, Any]]] = {}
+        found = dict(self._resting)
         for buffer in self._buffers:
             for position, parameter in enumerate(buffer.parameters):
                 found[id(parameter)] = {
@@ -328,43 +353,76 @@ class Optimizer:
         Raises:
             ArgumentError, ShapeError: it is of another kind, or its states do not fit these parameters; nothing is changed.
         """
-        settings, tensors = state["settings"], state["tensors"]
-        name = type(self).__name__
+        settings, tensors = self._own(state)
         everyone = self._all()
-        if settings["optimizer"] != name:
-            raise ArgumentError(f"load_state_dict: the state is of {settings['optimizer']}, this optimizer is {name}.")
-        if len(settings["counts"]) != len(everyone) or len(settings["groups"]) != len(self.groups):
-            raise ShapeError(
-                f"load_state_dict: the state has {len(settings['counts'])} parameters in {len(settings['groups'])} groups, "
-                f"this {name} {len(everyone)} in {len(self.groups)}."
-            )
-        buffers = self.buffers()
-        wanted = {
-            f"{_position(everyone, parameter)}.{state_name}": (buffer, place, state_name)
-            for buffer in buffers
-            for place, parameter in enumerate(buffer.parameters)
-            for state_name in buffer.states
-        }
-        for key, (buffer, place, _) in wanted.items():
-            if key not in tensors or tuple(tensors[key].shape) != buffer.parameters[place].shape:
-                given = tuple(tensors[key].shape) if key in tensors else "nothing"
-                raise ShapeError(f"load_state_dict: {key} is {given} in the state; it must be {buffer.parameters[place].shape}.")
-        for key, (buffer, place, state_name) in wanted.items():
-            view = buffer.view(buffer.states[state_name], place)
-            buffer.backend.xp.copyto(view, buffer.backend.asarray(tensors[key], buffer.dtype))
+        before = [group.settings for group in self.groups]
+        try:
+            for group, saved in zip(self.groups, settings["groups"], strict=True):
+                group.settings = self._checked({key: _setting(group, key, saved) for key in group.settings})
+            states = self._fitting(tensors, everyone, settings["counts"])
+        except EngineError:
+            for group, own in zip(self.groups, before, strict=True):
+                group.settings = own
+            raise
+        for group, saved in zip(self.groups, settings["groups"], strict=True):
+            if isinstance(group.settings["learning_rate"], Schedule):
+                group.settings["learning_rate"].load_state(saved["learning_rate"]["state"])
+        self._buffers, self._resting = [], states  # laid out anew at the next use
         self.steps = int(settings["steps"])
         self._counts = {id(one): int(count) for one, count in zip(everyone, settings["counts"], strict=True)}
-        for group, saved in zip(self.groups, settings["groups"], strict=True):
-            for key, value in saved.items():
-                current = group.settings.get(key)
-                if isinstance(current, Schedule):
-                    current.load_state(value["state"] if isinstance(value, Mapping) else {})
-                elif not isinstance(value, Mapping):
-                    group.settings[key] = value
+
+    def _own(self, state: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """A state's settings and tensors, if it is of an optimizer like this one."""
+        name = type(self).__name__
+        settings = state.get("settings") if isinstance(state, Mapping) else None
+        wanted = {"optimizer", "steps", "counts", "groups"}
+        if not isinstance(settings, Mapping) or not wanted <= set(settings) or not isinstance(state.get("tensors"), Mapping):
+            raise ArgumentError("load_state_dict: this is not the state of an optimizer; give what state_dict() returned.")
+        if settings["optimizer"] != name:
+            raise ArgumentError(f"load_state_dict: the state is of {settings['optimizer']}, this optimizer is {name}.")
+        counts, groups = len(settings["counts"]), len(settings["groups"])
+        if counts != len(self._all()) or groups != len(self.groups):
+            raise ShapeError(
+                f"load_state_dict: the state has {counts} parameters in {groups} groups, this {name} {len(self._all())} in "
+                f"{len(self.groups)}."
+            )
+        return settings, state["tensors"]
+
+    def _fitting(
+        self, tensors: Mapping[str, Any], everyone: list[Parameter], counts: Iterable[int]
+    ) -> dict[int, States]:
+        """The saved states by the parameter's identity, if they are those that these parameters need."""
+        states: dict[int, States] = {id(parameter): {} for parameter in everyone}
+        known = set()
+        for position, (parameter, count) in enumerate(zip(everyone, counts, strict=True)):
+            for name in self.kept_states():
+                key = f"{position}.{name}"
+                known.add(key)
+                if key in tensors and tuple(tensors[key].shape) == parameter.shape:
+                    states[id(parameter)][name] = np.array(tensors[key])
+                elif key in tensors or count:  # one that never made a step may have none
+                    given = tuple(tensors[key].shape) if key in tensors else "nothing"
+                    raise ShapeError(f"load_state_dict: {key} is {given} in the state; it must be {parameter.shape}.")
+        for key in tensors:
+            if key not in known:
+                raise ShapeError(f"load_state_dict: {key} is in the state; this {type(self).__name__} has no such state.")
+        return states
 
 
-def _position(parameters: list[Parameter], wanted: Parameter) -> int:
-    return next(number for number, parameter in enumerate(parameters) if parameter is wanted)
+def two_betas(owner: str, betas: Any) -> dict[str, Any]:
+    """A pair of betas as the two settings that they are."""
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise ArgumentError(f"{owner}: betas {betas!r} was given; give two numbers, such as (0.9, 0.999).")
+    return {"beta1": betas[0], "beta2": betas[1]}
+
+
+def _setting(group: Group, key: str, saved: Mapping[str, Any]) -> Any:
+    """A saved setting; a schedule is the group's own where it is alike, else made again (without what it heard so far)."""
+    current, value = group.settings[key], saved.get(key, group.settings[key])
+    if not isinstance(value, Mapping):
+        return value
+    config = {name: one for name, one in value.items() if name != "state"}
+    return current if isinstance(current, Schedule) and current.config() == config else from_config(config)
 
 
 def _number(value: Any, least: float) -> bool:

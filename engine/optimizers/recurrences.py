@@ -9,7 +9,7 @@ from typing import Any
 
 from backends.kernels import optimizer as kernels
 from engine.errors import ArgumentError
-from engine.optimizers.optimizer import Optimizer
+from engine.optimizers.optimizer import Optimizer, two_betas
 from engine.schedules import Schedule
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Lion", "NAdam", "RMSprop"]
@@ -109,17 +109,8 @@ class _AdamFamily(Optimizer, abstract=True):
         weight_decay: float,
         **settings: Any,
     ) -> None:
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise ArgumentError(f"{type(self).__name__}: betas {betas!r} was given; give two numbers, such as (0.9, 0.999).")
-        super().__init__(
-            parameters,
-            learning_rate,
-            beta1=betas[0],
-            beta2=betas[1],
-            eps=eps,
-            weight_decay=weight_decay,
-            **settings,
-        )
+        two = two_betas(type(self).__name__, betas)
+        super().__init__(parameters, learning_rate, **two, eps=eps, weight_decay=weight_decay, **settings)
 
     def corrections(self, count: int, settings: Mapping[str, Any]) -> dict[str, float]:
         return kernels.Adam.corrections(count, beta1=settings["beta1"], beta2=settings["beta2"])
@@ -204,4 +195,4 @@ class Lion(Optimizer):
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(parameters, learning_rate, beta1=betas[0], beta2=betas[1], weight_decay=weight_decay)
+        super().__init__(parameters, learning_rate, **two_betas("Lion", betas), weight_decay=weight_decay)

@@ -27,6 +27,7 @@ __all__ = ["Row", "Summary", "evaluation", "summary"]
 _SAMPLES = 7  # that the model is run on: a prime, so that an axis which holds the batch is seldom taken for another
 _WIDTH = 100  # columns of a terminal
 _TEXTS = 3  # columns of the table that are texts; the others are numbers
+_TEXT_WIDTHS = (6, 8, 12)  # what the texts' columns get down to together where the table is too wide
 
 
 @dataclass(frozen=True)
@@ -291,7 +292,8 @@ class _Recorder:
         )
         output_bytes = call.elements * call.itemsize
         self.largest_bytes = max(self.largest_bytes, output_bytes)
-        forward, backward, kept = work(layer, call) or (None, None, 0 if only_hands_on else output_bytes)
+        unknown = (0, 0, 0) if only_hands_on else (None, None, output_bytes)
+        forward, backward, kept = work(layer, call) or unknown
         if backward and not any(one.requires_grad for one in made):
             backward = 0
         shapes = tuple(self._shape(one) for one in made)
@@ -356,7 +358,8 @@ def _shown(shape: tuple[Any, ...]) -> str:
 
 
 def _shortened(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: (width - 2) // 2]}..{text[len(text) - (width - 1) // 2 :]}"
+    """The start and the end of a text that is too long, with ~ between them."""
+    return text if len(text) <= width else f"{text[: (width - 1) // 2]}~{text[len(text) - width // 2 :]}"
 
 
 def _table(report: Summary, number: Callable[[int], str]) -> str:
@@ -377,7 +380,8 @@ def _table(report: Summary, number: Callable[[int], str]) -> str:
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     if number is _rounded:
         while sum(widths) + 2 * (len(widths) - 1) > _WIDTH:
-            widths[widths.index(max(widths[:_TEXTS]))] -= 1
+            longest = max(range(_TEXTS), key=lambda column: widths[column] - _TEXT_WIDTHS[column])
+            widths[longest] -= 1
     text = [_line(cells, widths) for cells in lines]
     rule = "-" * max(map(len, text))
     return "\n".join([text[0], rule, *text[1:-1], rule, text[-1], "", *_foot(report)])

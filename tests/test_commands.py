@@ -1,0 +1,853 @@
+"""Does the command line do what it says, and answer every wrong line with one line and the right exit code?"""
+
+import csv
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import engine as en
+from engine import commands, runs
+from engine.commands import build, info, inputs, progress, report, task
+from engine.errors import ArgumentError, NotFiniteError
+from engine.runs import Run
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = ("train", "--data", "xor", "--samples", "40", "--hidden", "4", "--epochs", "2")
+
+
+def process(*line, folder, **settings):
+    """`python -m engine ...` in a folder, as a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    environment.pop("ENGINE_DEBUG", None)
+    command = [sys.executable, "-m", "engine", *line]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, **settings)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ENGINE_DEBUG", raising=False)
+    # Pictures take longer than everything else here; two tests draw them.
+    monkeypatch.setattr("engine.commands.session.importlib.util.find_spec", lambda name: None)
+    return tmp_path
+
+
+@pytest.fixture
+def engine(here, capsys):
+    """Run a command line in this process: (exit code, standard output, standard error)."""
+
+    def call(*line):
+        code = commands.main([str(part) for part in line])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+def everything(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+# -- the main routes, as processes ------------------------------------------------------------------------
+
+
+def test_train_evaluate_predict_as_a_person_would(tmp_path):
+    pytest.importorskip("sklearn")
+    trained = process("train", "--data", "iris", "--epochs", "15", "--output", "runs/iris", folder=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stderr == ""
+    lines = trained.stdout.splitlines()
+    assert lines[0] == "data    iris: 120 training, 30 test samples, multiclass"
+    assert lines[1] == "model   4-16-3, relu (131 parameters)"
+    assert lines[3].startswith("device  ")
+    assert sum(line.startswith("epoch ") for line in lines) == 15
+    assert lines[-2] == "run folder  runs/iris"
+    assert lines[-1].startswith("test accuracy 0.")
+    assert "\x1b" not in trained.stdout
+
+    folder = tmp_path / "runs" / "iris"
+    wanted = {runs.CONFIG, runs.WEIGHTS, runs.HISTORY, runs.PREPARATION, runs.RESULT, runs.LOG}
+    assert set(os.listdir(folder)) - {runs.PICTURE} == wanted
+    assert (folder / runs.LOG).read_text() == "\n".join(lines[:-1]) + "\n"
+    history = en.History.from_csv(folder / runs.HISTORY)
+    assert len(history) == 15
+    config = tomllib.loads((folder / runs.CONFIG).read_text())
+    assert config["data"]["classes"] == ["setosa", "versicolor", "virginica"]
+    assert config["training"]["epochs"] == 15
+
+    moved = tmp_path / "elsewhere"
+    folder.rename(moved)
+    again = process("evaluate", "elsewhere", folder=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.splitlines()[-1] == lines[-1]
+
+    said = process("predict", "elsewhere", "iris", "--output", "p.csv", folder=tmp_path)
+    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
+    with open(tmp_path / "p.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    _, test = en.data.load("iris")
+    right = np.mean([int(row["class"]) == label for row, label in zip(rows, test.y, strict=True)])
+    assert lines[-1] == f"test accuracy {right:.4f}"
+
+
+def test_regression_as_a_process(tmp_path):
+    line = ("train", "--data", "sines", "--epochs", "3", "--quiet", "--output", "run")
+    trained = process(*line, folder=tmp_path)
+    assert (trained.returncode, trained.stderr) == (0, "")
+    assert trained.stdout.startswith("test loss ")
+    assert len(trained.stdout.splitlines()) == 1
+    assert process("evaluate", "run", "--quiet", folder=tmp_path).stdout == trained.stdout
+
+
+def test_two_equal_trainings_are_equal(tmp_path):
+    for name in ("a", "b"):
+        process(*TINY, "--dropout", "0.3", "--quiet", "--output", name, folder=tmp_path)
+    assert (tmp_path / "a" / runs.WEIGHTS).read_bytes() == (tmp_path / "b" / runs.WEIGHTS).read_bytes()
+
+
+def test_info_and_version_as_processes(tmp_path):
+    shown = process("info", folder=tmp_path)
+    assert shown.returncode == 0
+    assert "device cpu" in shown.stdout
+    assert process("--version", folder=tmp_path).stdout == f"engine {en.__version__}\n"
+
+
+def test_wrong_line_as_a_process(tmp_path):
+    wrong = process("train", "--epochs", "0", folder=tmp_path)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr == (
+        "engine train: --epochs: '0' was given; allowed are whole numbers from 1. See engine train --help.\n"
+    )
+    assert everything(tmp_path) == []
+
+
+def test_interrupted_training_says_what_is_left(tmp_path):
+    line = [sys.executable, "-m", "engine", *TINY[:-2], "--epochs", "1000000", "--output", "run"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    training = subprocess.Popen(
+        line, cwd=tmp_path, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    history = tmp_path / "run" / runs.HISTORY
+    deadline = time.monotonic() + 30
+    while not history.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    training.send_signal(signal.SIGINT)
+    _, said = training.communicate(timeout=30)
+    assert training.returncode == 130
+    assert said.startswith("engine train: interrupted after ")
+    assert said.endswith("run holds what was done until then.\n")
+    assert said.count("\n") == 1
+    assert len(en.History.from_csv(history)) >= 1
+
+
+def test_full_disk_while_training(tmp_path):
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+
+    line = ("train", "--data", "xor", "--hidden", "64,64", "--epochs", "3", "--quiet", "--output", "run")
+    full = process(*line, folder=tmp_path, preexec_fn=small_files)
+    assert (full.returncode, full.stdout) == (1, "")
+    assert full.stderr.startswith("engine train: run/weights.safetensors: could not be written: File too large")
+    assert full.stderr.count("\n") == 1
+    assert sorted(os.listdir(tmp_path / "run")) == [runs.CONFIG, runs.HISTORY, runs.LOG, runs.PREPARATION]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_full_standard_output(tmp_path):
+    with open("/dev/full", "w") as full:
+        line = [sys.executable, "-m", "engine", "info"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(line, cwd=tmp_path, env=environment, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "engine info: No space left on device.\n"
+
+
+def test_bar_on_a_terminal(here):
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "120"}
+    line = [sys.executable, "-m", "engine", "train", "--data", "xor", "--samples", "30000", "--epochs", "2"]
+    training = subprocess.Popen([*line, "--output", "run"], cwd=here, env=environment, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # the other side was closed
+            break
+        if not part:
+            break
+        seen += part
+    os.close(ours)
+    assert training.wait(timeout=60) == 0
+    text = seen.decode()
+    assert "epoch 1/2" in text
+    assert " left" in text
+    assert "samples/s" in text
+    assert "\x1b" not in (here / "run" / runs.LOG).read_text()
+
+
+# -- wrong lines --------------------------------------------------------------------------------------------
+
+WRONG_LINES = {
+    "no command": ([], "still needed: COMMAND"),
+    "unknown command": (["trian"], "command 'trian' is unknown; did you mean train?"),
+    "unknown option": (["train", "--epoch", "3"], "option --epoch is unknown; did you mean --epochs"),
+    "unknown short option": (["train", "-e", "3"], "option -e is unknown"),
+    "stray word": (["train", "digits"], "'digits' was not expected"),
+    "no value": (["train", "--epochs"], "--epochs: expected one argument"),
+    "no epochs": (["train", "--epochs", "0"], "whole numbers from 1"),
+    "half an epoch": (["train", "--epochs", "1.5"], "whole numbers from 1"),
+    "batch size 0": (["train", "--batch-size", "0"], 'whole numbers from 1, and "all"'),
+    "batch size half": (["train", "--batch-size", "half"], "--batch-size: 'half' was given"),
+    "accumulate 0": (["train", "--accumulate", "0"], "--accumulate: '0' was given"),
+    "negative seed": (["train", "--seed", "-1"], "whole numbers from 0"),
+    "negative rate": (["train", "--learning-rate", "-0.1"], "numbers above 0"),
+    "rate not a number": (["train", "--learning-rate", "nan"], "numbers above 0"),
+    "infinite penalty": (["train", "--l2", "inf"], "numbers from 0"),
+    "dropout 1": (["train", "--dropout", "1"], "numbers from 0 and below 1"),
+    "test fraction 0": (["train", "--test-fraction", "0"], "numbers above 0 and below 1"),
+    "validation 1": (["train", "--validation", "1"], "numbers from 0 and below 1"),
+    "width 0": (["train", "--hidden", "8,0"], "such as 256,128"),
+    "width text": (["train", "--hidden", "big"], "such as 256,128"),
+    "data": (["train", "--data", "digit"], "data set 'digit' is unknown; did you mean digits?"),
+    "activation": (["train", "--activation", "rleu"], "activation 'rleu' is unknown; did you mean relu"),
+    "initializer": (["train", "--initializer", "he"], "initializer 'he' is unknown"),
+    "optimizer": (["train", "--optimizer", "adma"], "optimizer 'adma' is unknown; did you mean adam"),
+    "loss": (["train", "--loss", "hing"], "loss 'hing' is unknown; did you mean hinge?"),
+    "loss of embeddings": (["train", "--loss", "triplet-margin"], "loss 'triplet-margin' is unknown"),
+    "schedule": (["train", "--schedule", "cosin"], "schedule 'cosin' is unknown; did you mean cosine?"),
+    "precision": (["train", "--precision", "float16"], "precision 'float16' is unknown; did you mean"),
+    "device": (["train", "--device", "gpu"], "--device: 'gpu' is unknown; allowed are cpu, cuda, cuda:N and auto"),
+    "device number": ([*TINY, "--device", "cuda:99"], "device cuda:99"),
+    "class weight": (["train", "--class-weight", "fair"], 'allowed are "balanced" and numbers'),
+    "class weights": ([*TINY, "--loss", "cross-entropy", "--class-weight", "1,2,3"], "xor has 2 classes"),
+    "class weight, numbers": (["train", "--data", "sines", "--class-weight", "1"], "are numbers, not classes"),
+    "class weight, hinge": ([*TINY, "--loss", "hinge", "--class-weight", "balanced"], "it has no class_weight"),
+    "hinge of numbers": (["train", "--data", "sines", "--loss", "hinge"], "it needs classes"),
+    "margin of huber": (
+        ["train", "--data", "sines", "--loss", "huber", "--margin", "2"],
+        "loss huber: it has no margin",
+    ),
+    "momentum of adam": ([*TINY, "--momentum", "0.9"], "optimizer adam: it has no momentum"),
+    "nesterov alone": ([*TINY, "--optimizer", "sgd", "--nesterov"], "without momentum"),
+    "decay of lbfgs": ([*TINY, "--optimizer", "lbfgs", "--weight-decay", "0.1"], "it has no weight_decay"),
+    "every of cosine": ([*TINY, "--schedule", "cosine", "--schedule-every", "3"], "schedule cosine has none"),
+    "patience of step": ([*TINY, "--schedule", "step", "--schedule-patience", "3"], "allowed with plateau"),
+    "long warm-up": ([*TINY, "--warmup", "2"], "must be shorter than the training"),
+    "warm-up of one-cycle": ([*TINY, "--schedule", "one-cycle", "--warmup", "1"], "rises by itself"),
+    "average and early": ([*TINY, "--ema", "0.9", "--early-stopping", "2"], "cannot be combined"),
+    "ema 1": (["train", "--ema", "1"], "numbers above 0 and below 1"),
+    "stop below 0": (["train", "--stop-below", "0"], "numbers above 0"),
+    "samples of iris": (["train", "--data", "iris", "--samples", "9"], "data set iris has none; allowed with xor"),
+    "too few samples": (["train", "--data", "moons", "--samples", "1"], "moons: samples 1 was given"),
+    "batch norm of one": ([*TINY, "--batch-norm", "--batch-size", "1"], "BatchNorm cannot train on a batch of one"),
+    "output is a file": ([*TINY, "--output", "a.csv"], "output 'a.csv' is a file"),
+    "output below a file": ([*TINY, "--output", "a.csv/run"], "which is a file"),
+    "output is full": ([*TINY, "--output", "full"], "exists and is not empty. Name another folder, or add --overwrite"),
+    "output nowhere": ([*TINY, "--output", "/proc/run"], "cannot be written"),
+    "evaluate nothing": (["evaluate"], "still needed: RUN"),
+    "evaluate nowhere": (["evaluate", "nowhere"], "run 'nowhere' does not exist"),
+    "evaluate a file": (["evaluate", "a.csv"], "has no config.toml"),
+    "evaluate no run": (["evaluate", "full"], "has no config.toml"),
+    "evaluate damaged": (["evaluate", "damaged"], "config.toml is damaged"),
+    "evaluate half a run": (["evaluate", "half"], "weights.safetensors is missing"),
+    "evaluate other data": (["evaluate", "run", "--data", "sines"], "was trained on 2 features and 2 classes"),
+    "evaluate other device": (["evaluate", "run", "--device", "cuda:99"], "device cuda:99"),
+    "predict nothing": (["predict", "run"], "still needed: INPUT"),
+    "predict nowhere": (["predict", "run", "nowhere.csv"], "cannot be read: No such file"),
+    "predict other kind": (["predict", "run", "x.txt"], "allowed are files that end in .npy, .npz, .csv"),
+    "predict part of a file": (["predict", "run", "a.csv", "--part", "test"], "parts are of data sets"),
+    "predict other part": (["predict", "run", "xor", "--part", "half"], "part 'half' is unknown"),
+    "predict empty": (["predict", "run", "empty.csv"], "empty.csv: it is empty"),
+    "predict header alone": (["predict", "run", "header.csv"], "header.csv: it has shape"),
+    "predict ragged": (["predict", "run", "ragged.csv"], "ragged.csv: the number of columns changed from 2 to 1"),
+    "predict text": (["predict", "run", "text.csv"], "text.csv: row 3, column 2 (counted from 1): 'two' is no number"),
+    "predict gap": (["predict", "run", "gap.csv"], "gap.csv: row 2, column 2 (counted from 1): the cell is empty"),
+    "predict NaN": (["predict", "run", "nan.csv"], "nan.csv: x is nan at row 1, column 0"),
+    "predict wide": (["predict", "run", "wide.csv"], "wide.csv: it has shape (1, 3); the run needs (samples, 2)"),
+    "predict no text": (["predict", "run", "bytes.csv"], "bytes.csv: it is not text in UTF-8"),
+    "predict damaged npy": (["predict", "run", "damaged.npy"], "damaged.npy: it is no .npy file"),
+    "predict short npy": (["predict", "run", "short.npy"], "short.npy: it is damaged"),
+    "predict objects": (["predict", "run", "objects.npy"], "objects.npy: it is damaged, or holds objects"),
+    "predict texts": (["predict", "run", "texts.npy"], "texts.npy: it holds <U1; allowed are numbers"),
+    "predict damaged npz": (["predict", "run", "damaged.npz"], "damaged.npz: it is damaged"),
+    "predict which array": (["predict", "run", "two.npz"], "two.npz: it holds a, b; it needs an array x"),
+    "predict to folder": (["predict", "run", "a.csv", "--output", "full"], "is a folder; the predictions go to a file"),
+    "predict to nowhere": (["predict", "run", "a.csv", "--output", "no/p.csv"], "its folder does not exist"),
+    "predict to itself": (["predict", "run", "a.csv", "--output", "a.csv"], "is the input. Name another file"),
+    "summary of nothing": (["summary"], "inputs and outputs are not known"),
+    "summary of nowhere": (["summary", "nowhere"], "does not exist"),
+    "summary of incomplete": (["summary", "incomplete"], "config.toml, [model] has no inputs"),
+    "info of what": (["info", "--all"], "option --all is unknown"),
+}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A folder with a run and with files that are wrong in every way."""
+    folder = tmp_path_factory.mktemp("wrong")
+    done = process(*TINY, "--quiet", "--output", "run", folder=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "full").mkdir()
+    (folder / "full" / "notes.txt").write_text("mine")
+    for name, config in [("damaged", "[run"), ("incomplete", "[run]\nformat = 1\n[model]\nhidden = []\n")]:
+        (folder / name).mkdir()
+        (folder / name / runs.CONFIG).write_text(config)
+    (folder / "half").mkdir()
+    (folder / "half" / runs.CONFIG).write_bytes((folder / "run" / runs.CONFIG).read_bytes())
+    texts = {
+        "a.csv": "1,2\n3,4\n",
+        "x.txt": "1,2\n",
+        "empty.csv": "",
+        "header.csv": "x1,x2\n",
+        "ragged.csv": "1,2\n3\n",
+        "text.csv": "x1,x2\n1,2\n1,two\n",
+        "gap.csv": "1,2\n3,\n",
+        "nan.csv": "1,2\nnan,4\n",
+        "wide.csv": "1,2,3\n",
+        "damaged.npy": "no array",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    (folder / "bytes.csv").write_bytes(b"1,2\n3,\xff4\n")
+    (folder / "damaged.npz").write_bytes(b"PK\x03\x04 and nothing more")
+    np.save(folder / "objects.npy", np.array([None, {}], dtype=object), allow_pickle=True)
+    np.save(folder / "texts.npy", np.array([["a", "b"]]))
+    np.save(folder / "short.npy", np.zeros((50, 2)))
+    with open(folder / "short.npy", "r+b") as file:
+        file.truncate(200)
+    np.savez(folder / "two.npz", a=np.zeros((1, 2)), b=np.zeros((1, 2)))
+    return folder
+
+
+@pytest.mark.parametrize(("line", "words"), WRONG_LINES.values(), ids=WRONG_LINES)
+@pytest.mark.filterwarnings("ignore:loadtxt. input contained no data:UserWarning")
+def test_wrong_line(line, words, prepared, monkeypatch, capsys):
+    monkeypatch.chdir(prepared)
+    monkeypatch.delenv("ENGINE_DEBUG", raising=False)
+    before = everything(prepared)
+    assert commands.main(line) == 2
+    printed = capsys.readouterr()
+    assert words in printed.err
+    assert printed.err.startswith("engine")
+    assert printed.err.endswith(".\n")
+    assert printed.err.count("\n") == 1
+    assert "Traceback" not in printed.err
+    assert ".." not in printed.err.replace("...", "")
+    assert everything(prepared) == before
+
+
+# -- what fails while running ---------------------------------------------------------------------------------
+
+
+def test_diverged_training(engine, here):
+    line = ("train", "--data", "sines", "--optimizer", "sgd", "--learning-rate", "1e30", "--epochs", "3")
+    code, _, said = engine(*line, "--output", "run")
+    assert code == 1
+    assert said.startswith("engine train: epoch ")
+    assert "is not finite" in said
+    assert said.count("\n") == 1
+    assert "is not finite" in (here / "run" / runs.LOG).read_text()
+
+
+def test_failure_before_the_first_step_leaves_nothing(engine, here, monkeypatch):
+    def fail(*_, **__):
+        raise NotFiniteError("epoch 1, step 1: the loss is not finite.")
+
+    monkeypatch.setattr("engine.trainer.Trainer._require_finite", fail)
+    code, _, said = engine(*TINY, "--quiet")
+    assert (code, said) == (1, "engine train: epoch 1, step 1: the loss is not finite.\n")
+    assert not (here / "runs" / "xor-1").exists()
+
+
+def test_interrupted_before_the_first_step(engine, here, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("engine.trainer.Trainer._require_finite", interrupt)
+    code, _, said = engine(*TINY, "--quiet", "--output", "run")
+    assert (code, said) == (130, "engine train: interrupted before the first step.\n")
+    assert everything(here) == []
+    monkeypatch.setattr("engine.commands.train.run", interrupt)
+    assert engine(*TINY)[::2] == (130, "engine train: interrupted.\n")
+
+
+def test_disk_full_for_the_log(engine, here, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("engine.runs.Run.log", full)
+    code, _, said = engine(*TINY, "--quiet", "--output", "run")
+    assert (code, said) == (1, "engine train: run: could not be written: No space left on device. Free some space.\n")
+    assert everything(here) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(5, "Input/output error", "disk"), "engine info: disk: Input/output error.\n"),
+        (MemoryError("Unable to allocate 8 TiB"), "out of memory: Unable to allocate 8 TiB"),
+        (
+            ZeroDivisionError("by\nzero"),
+            "ZeroDivisionError: by zero. This should not happen; ENGINE_DEBUG=1 shows where.\n",
+        ),
+        (en.EngineError("history.csv: could not be written."), "engine info: history.csv: could not be written.\n"),
+    ],
+)
+def test_other_failures_are_one_line(engine, monkeypatch, error, words):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr("engine.commands.info.run", fail)
+    code, _, said = engine("info")
+    assert code == 1
+    assert words in said
+    assert said.count("\n") == 1
+
+
+def test_debugging_shows_the_traceback(here, monkeypatch):
+    monkeypatch.setenv("ENGINE_DEBUG", "1")
+    with pytest.raises(en.DataError):
+        commands.main(["evaluate", "nowhere"])
+
+
+def test_warnings_are_one_line(engine, monkeypatch):
+    import warnings
+
+    def warn(_):
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.showwarning("first\nsecond.", UserWarning, "file.py", 1)
+        return 0
+
+    monkeypatch.setattr("engine.commands.info.run", warn)
+    assert engine("info") == (0, "", "engine info: warning: first second.\n")
+
+
+# -- what the options do -----------------------------------------------------------------------------------
+
+
+def trained(engine, *line):
+    """The result of a tiny training with further options, and its run."""
+    code, printed, said = engine(*TINY, "--output", "run", "--overwrite", "--json", *line)
+    assert (code, said) == (0, "")
+    return json.loads(printed), Run.open("run")
+
+
+def weights(run):
+    return {name: tensor.numpy() for name, tensor in build.trained_model(run).state_dict().items()}
+
+
+OPTIONS = {
+    "seed": ["--seed", "1"],
+    "data seed": ["--data-seed", "1"],
+    "test fraction": ["--test-fraction", "0.5"],
+    "noise": ["--noise", "0.5"],
+    "validation": ["--validation", "0.2"],
+    "hidden": ["--hidden", "6"],
+    "activation": ["--activation", "tanh"],
+    "initializer": ["--initializer", "orthogonal"],
+    "batch norm": ["--batch-norm"],
+    "dropout": ["--dropout", "0.4"],
+    "precision": ["--precision", "float64"],
+    "loss": ["--loss", "logistic", "--seed", "3"],
+    "cross-entropy": ["--loss", "cross-entropy"],
+    "squared error": ["--loss", "squared-error"],
+    "hinge": ["--loss", "hinge"],
+    "l1": ["--l1", "0.1"],
+    "l2": ["--l2", "0.1"],
+    "l1 and l2": ["--l1", "0.1", "--l2", "0.2"],
+    "optimizer": ["--optimizer", "rmsprop"],
+    "lbfgs": ["--optimizer", "lbfgs", "--batch-size", "all"],
+    "learning rate": ["--learning-rate", "0.01"],
+    "weight decay": ["--weight-decay", "0.1"],
+    "epochs": ["--epochs", "3"],
+    "batch size": ["--batch-size", "5"],
+    "all": ["--batch-size", "all"],
+    "drop last": ["--batch-size", "20", "--drop-last"],
+    "accumulate": ["--batch-size", "8", "--accumulate", "2"],
+    "clip norm": ["--clip-norm", "0.001", "--optimizer", "sgd"],
+    "clip value": ["--clip-value", "0.001", "--optimizer", "sgd"],
+    "ema": ["--ema", "0.5"],
+    "cosine": ["--schedule", "cosine", "--batch-size", "4"],
+    "step": ["--schedule", "step", "--batch-size", "4"],
+    "exponential": ["--schedule", "exponential", "--schedule-factor", "0.1", "--batch-size", "4"],
+    "one-cycle": ["--schedule", "one-cycle", "--batch-size", "4"],
+    "warm-up": ["--warmup", "1", "--batch-size", "4"],
+}
+
+
+def test_options_change_the_training(engine, here):
+    """Every option does something: with it, the weights come out different, and they are still evaluated exactly."""
+    _, run = trained(engine)
+    plain = weights(run)
+    seen = []
+    for name, line in OPTIONS.items():
+        result, run = trained(engine, *line)
+        now = weights(run)
+        same = plain.keys() == now.keys() and all(np.array_equal(plain[key], now[key]) for key in plain)
+        assert not same, name
+        assert all(not all(np.array_equal(one.get(key), now[key]) for key in now) for one in seen), name
+        seen.append(now)
+        _, printed, _ = engine("evaluate", "run", "--json")
+        assert json.loads(printed)["test"] == result["test"], name
+
+
+def test_balanced_classes(engine, here):
+    _, run = trained(engine, "--loss", "cross-entropy", "--class-weight", "balanced", "--label-smoothing", "0.1")
+    assert run.table("loss")["class_weight"] == [1.0, 1.0]
+    _, run = trained(engine, "--loss", "cross-entropy", "--class-weight", "1,2")
+    assert run.table("loss")["class_weight"] == [1.0, 2.0]
+    data = en.data.Dataset(np.zeros((4, 1)), [0, 0, 0, 1])
+    assert build.class_weight("balanced", data) == [4 / 6, 2.0]
+
+
+def test_early_stopping_goes_back_to_the_best(engine, here):
+    result, run = trained(
+        engine,
+        "--early-stopping",
+        "2",
+        "--epochs",
+        "60",
+        "--learning-rate",
+        "0.5",
+        "--optimizer",
+        "sgd",
+        "--momentum",
+        "0.9",
+    )
+    history = en.History.from_csv(run.path / runs.HISTORY)
+    best, value = history.best("validation_loss")
+    assert result["epochs"] == len(history) < 60
+    assert best < result["epochs"]
+    assert result["validation"]["loss"] == pytest.approx(value)
+    assert "validation_loss has not become better for 2 epochs" in result["stop_reason"]
+    assert run.table("data")["validation"] == 0.1
+
+
+def test_stop_below(engine, here):
+    result, run = trained(engine, "--stop-below", "1000")
+    assert result["steps"] == 1
+    assert "stopped after epoch 1: a step moved the weights by less than 1000" in (run.path / runs.LOG).read_text()
+
+
+def test_plateau_lowers_the_rate(engine, here):
+    line = ("--schedule", "plateau", "--schedule-patience", "0", "--schedule-factor", "0.5", "--epochs", "30")
+    _, run = trained(engine, *line, "--learning-rate", "3", "--optimizer", "sgd")
+    rates = en.History.from_csv(run.path / runs.HISTORY)["learning_rate"]
+    assert rates[-1] < rates[0]
+
+
+def test_no_hidden_layer_is_a_linear_model(engine, here):
+    _, run = trained(engine, "--hidden", "none")
+    assert list(weights(run)) == ["0.weight", "0.bias"]
+    assert report.describe_model(run.table("model")) == "2-1"
+
+
+def test_runs_are_numbered_and_overwritten_only_when_told(engine, here):
+    for _ in range(2):
+        assert engine(*TINY, "--quiet")[0] == 0
+    assert sorted(os.listdir("runs")) == ["xor-1", "xor-2"]
+    before = (here / "runs" / "xor-1" / runs.WEIGHTS).read_bytes()
+    assert engine(*TINY, "--quiet", "--seed", "5", "--output", "runs/xor-1")[0] == 2
+    assert (here / "runs" / "xor-1" / runs.WEIGHTS).read_bytes() == before
+    assert engine(*TINY, "--quiet", "--seed", "5", "--output", "runs/xor-1", "--overwrite")[0] == 0
+    assert (here / "runs" / "xor-1" / runs.WEIGHTS).read_bytes() != before
+
+
+def test_bad_options_do_not_harm_the_run_that_is_there(engine, here):
+    assert engine(*TINY, "--quiet", "--output", "run")[0] == 0
+    before = (here / "run" / runs.WEIGHTS).read_bytes()
+    code, _, said = engine(*TINY, "--batch-norm", "--batch-size", "1", "--output", "run", "--overwrite")
+    assert code == 2
+    assert "BatchNorm" in said
+    assert (here / "run" / runs.WEIGHTS).read_bytes() == before
+
+
+def test_two_trainings_that_start_at_once_get_two_folders(engine, here, monkeypatch):
+    given = iter(["xor-1", "xor-1", "xor-2"])
+    monkeypatch.setattr(runs, "next_free", lambda parent, name: Path(parent) / next(given))
+    assert engine(*TINY, "--quiet")[0] == 0
+    assert engine(*TINY, "--quiet")[0] == 0
+    assert sorted(os.listdir("runs")) == ["xor-1", "xor-2"]
+
+
+def test_default_folder_that_cannot_be_made(engine, here):
+    (here / "runs").write_text("a file")
+    code, _, said = engine(*TINY, "--quiet")
+    assert code == 2
+    assert "which is a file" in said
+
+
+def test_weights_are_kept_while_training_goes_on(engine, here, monkeypatch):
+    monkeypatch.setattr("engine.commands.session._SECONDS_BETWEEN_WEIGHTS", -1.0)
+    kept = []
+    monkeypatch.setattr(Run, "save_weights", lambda run, model, **metadata: kept.append(metadata["epoch"]))
+    assert engine(*TINY, "--quiet")[0] == 0
+    assert kept == [1, 2, 2]
+
+
+def test_picture(engine, here, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("engine.commands.session.importlib.util.find_spec", lambda name: object())
+    assert engine(*TINY, "--quiet", "--output", "run")[0] == 0
+    assert (here / "run" / runs.PICTURE).read_bytes().startswith(b"\x89PNG")
+
+    def broken(*_):
+        raise ImportError("matplotlib is broken")
+
+    monkeypatch.setattr(en.History, "plot", broken)
+    _, printed, _ = engine(*TINY, "--output", "other")
+    assert "history.png was not drawn: matplotlib is broken" in printed
+
+
+def test_json_is_the_only_output(engine, here):
+    code, printed, said = engine(*TINY, "--json")
+    result = json.loads(printed)
+    assert (code, said) == (0, "")
+    assert result["run"] == "runs/xor-1"
+    assert result == json.loads((here / "runs" / "xor-1" / runs.RESULT).read_text())
+    assert set(result) == {
+        "data", "run", "device", "epochs", "steps", "seconds", "parameters", "stop_reason", "training", "test",
+    }  # fmt: skip
+
+
+def test_device_line(engine, here, monkeypatch):
+    _, printed, _ = engine(*TINY, "--device", "cpu")
+    assert "device  cpu\n" in printed
+    monkeypatch.setattr("backends.cupy_backend.problem", lambda: "no driver was found (nothing). Install it.")
+    _, printed, _ = engine(*TINY, "--device", "auto")
+    assert "device  cpu (no CUDA: no driver was found (nothing))\n" in printed
+
+
+# -- evaluate, predict, summary, info -------------------------------------------------------------------------
+
+
+def test_evaluate_on_other_data_prepares_it_as_the_run(engine, here):
+    assert engine(*TINY, "--quiet", "--output", "run")[0] == 0
+    code, printed, _ = engine("evaluate", "run", "--data", "moons")
+    assert code == 0
+    assert "data    moons: 80 test samples, binary" in printed
+    # As if the run's training part had been scaled by 1/2, and the other data by 1/4.
+    half, quarter = (en.data.Scale(factor) for factor in (0.5, 0.25))
+    stored = json.loads((here / "run" / runs.PREPARATION).read_text())
+    (here / "run" / runs.PREPARATION).write_text(json.dumps({**stored, "features": [half.to_dict()]}))
+    part = en.data.Dataset(np.array([[1.0, 2.0], [3.0, 4.0]]), [0, 1], preparation=(quarter,))
+    assert build.prepared(Run.open("run"), part).x.tolist() == [[2.0, 4.0], [6.0, 8.0]]
+
+
+def test_targets_are_brought_to_the_unit_of_the_run(here):
+    unit, other = en.data.Standardize([10.0], [2.0]), en.data.Standardize([0.0], [4.0])
+    data = en.data.Dataset(np.zeros((2, 1)), np.array([[1.0], [2.0]]), target_preparation=unit)
+    run = Run.create("run", {}, data)
+    part = en.data.Dataset(np.zeros((2, 1)), np.array([[1.0], [2.0]]), target_preparation=other)
+    assert build.prepared(run, part).y.tolist() == [[-3.0], [-1.0]]
+
+
+@pytest.mark.parametrize(
+    "loss", ["cross-entropy", "binary-cross-entropy", "hinge", "logistic", "squared-error", "huber"]
+)
+def test_predictions_agree_with_evaluate(engine, here, loss):
+    result, _ = trained(engine, "--loss", loss, "--epochs", "10")
+    for part in ("test", "train"):
+        code, printed, _ = engine("predict", "run", "xor", "--part", part)
+        assert code == 0
+        rows = list(csv.reader(printed.splitlines()))
+        kind = "score" if loss in ("hinge", "squared-error", "huber") else "probability"
+        assert rows[0] == ["class", "name", f"{kind} same sign", f"{kind} other sign"]
+        data = en.data.load("xor", samples=40)[part == "test"]
+        right = np.mean([int(row[0]) == label for row, label in zip(rows[1:], data.y, strict=True)])
+        assert right == pytest.approx(result["test" if part == "test" else "training"]["accuracy"])
+        assert {row[1] for row in rows[1:]} <= {"same sign", "other sign"}
+        for row in rows[1:]:
+            numbers = [float(cell) for cell in row[2:]]
+            assert numbers.index(max(numbers)) == int(row[0])
+            if kind == "probability":
+                assert sum(numbers) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_predict_files_of_every_kind(engine, here):
+    assert engine(*TINY, "--quiet", "--output", "run")[0] == 0
+    _, test = en.data.load("xor", samples=40)
+    _, wanted, _ = engine("predict", "run", "xor")
+    np.save("x.npy", test.x)
+    np.savez("x.npz", x=test.x, y=test.y)
+    np.savez("one.npz", anything=test.x)
+    rows = [",".join(repr(float(value)) for value in row) for row in test.x]
+    Path("plain.csv").write_text("\n".join(rows))  # no end of line at the end
+    Path("named.csv").write_text("\ufeffx1,x2\r\n" + "\r\n".join(rows) + "\r\n")
+    swapped = [f'{label},"{row.split(",")[1]}",{row.split(",")[0]}' for row, label in zip(rows, test.y, strict=True)]
+    Path("swapped.csv").write_text("\n".join(["label,x2,x1", *swapped]) + "\n")
+    for name in ("x.npy", "x.npz", "one.npz", "plain.csv", "named.csv", "swapped.csv"):
+        code, printed, said = engine("predict", "run", name)
+        assert (code, said) == (0, ""), name
+        assert printed == wanted, name
+
+
+def test_predict_regression_in_the_unit_of_the_data(engine, here):
+    pytest.importorskip("sklearn")
+    line = ("train", "--data", "diabetes", "--epochs", "5", "--json", "--output", "run")
+    result = json.loads(engine(*line)[1])
+    code, printed, _ = engine("predict", "run", "diabetes", "--output", "p.csv")
+    assert (code, printed) == (0, "")
+    rows = list(csv.reader(Path("p.csv").read_text().splitlines()))
+    assert rows[0] == ["value"]
+    _, test = en.data.load("diabetes")
+    actual = test.target_preparation.undo(test.y, np.float64)
+    error = np.abs(np.array([[float(row[0])] for row in rows[1:]]) - actual).mean()
+    assert error == pytest.approx(result["test"]["mae"] * float(test.target_preparation.scale[0]), rel=1e-5)
+
+
+def test_files_are_prepared_as_the_training_data_was(engine, here):
+    sklearn = pytest.importorskip("sklearn.datasets")
+    assert engine("train", "--data", "wine", "--epochs", "3", "--quiet", "--output", "run")[0] == 0
+    raw = sklearn.load_wine()
+    np.savetxt("wine.csv", raw.data, delimiter=",", header=",".join(raw.feature_names), comments="", fmt="%.17g")
+    _, printed, _ = engine("predict", "run", "wine.csv")
+    predicted = np.array([int(row["class"]) for row in csv.DictReader(printed.splitlines())])
+    train, test = en.data.load("wine")
+    known = {}
+    for part, name in ((train, "train"), (test, "test")):
+        _, printed, _ = engine("predict", "run", "wine", "--part", name)
+        for sample, row in zip(part.x, csv.DictReader(printed.splitlines()), strict=True):
+            known[sample.tobytes()] = int(row["class"])
+    scaled = train.preparation[0](raw.data)
+    assert predicted.tolist() == [known[sample.tobytes()] for sample in scaled]
+
+
+def test_samples_with_axes(here):
+    np.save("flat.npy", np.zeros((3, 12)))
+    np.save("square.npy", np.zeros((3, 3, 4), dtype=np.uint8))
+    for name in ("flat.npy", "square.npy"):
+        assert inputs.read(Path(name), (3, 4), ()).shape == (3, 3, 4)
+    table = {
+        "inputs": [3, 4], "hidden": [5], "outputs": 2, "activation": "relu", "initializer": "auto",
+        "batch_norm": False, "dropout": 0.0, "precision": "float32", "seed": 0,
+    }  # fmt: skip
+    assert build.model(table)(en.tensor(np.zeros((3, 3, 4), np.float32))).shape == (3, 2)
+    assert report.describe_model(table) == "12-5-2, relu"
+    full = {**table, "batch_norm": True, "dropout": 0.5, "precision": "float64"}
+    assert report.describe_model(full) == "12-5-2, relu, batch norm, dropout 0.5, float64"
+
+
+def test_unreadable_csv(here):
+    Path("a.csv").mkdir()
+    with pytest.raises(en.DataError, match="cannot be read: Is a directory"):
+        inputs.read(Path("a.csv"), (2,), ())
+
+
+def test_summary(engine, here):
+    assert engine(*TINY, "--quiet", "--output", "run")[0] == 0
+    for line in (["run"], ["--data", "xor", "--hidden", "4"], ["--inputs", "2", "--outputs", "1", "--hidden", "4"]):
+        code, printed, _ = engine("summary", *line)
+        assert code == 0
+        assert "Linear" in printed
+        assert "17" in printed  # 2 * 4 + 4 + 4 + 1 parameters
+    assert "(batch, 32)" in engine("summary", "--data", "xor", "--outputs", "7")[1]
+
+
+def test_info(engine, monkeypatch):
+    from backends.kernels.activation import ReLU
+
+    monkeypatch.setattr("backends.cupy_backend.problem", lambda: "no driver. Install it.")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    facts = json.loads(engine("info", "--json")[1])
+    assert facts["versions"]["engine"] == en.__version__
+    assert facts["device cuda"] == {"not usable": "no driver. Install it."}
+    assert "OMP_NUM_THREADS=2" in facts["device cpu"]["threads"]
+    assert "BLAS" in facts["device cpu"]
+    monkeypatch.setattr("backends.cupy_backend.problem", lambda: None)
+    monkeypatch.setattr("backends.devices", lambda: ["cpu"])
+    monkeypatch.setattr(en.tensor(1.0).backend, "overrides", {ReLU.forward: ReLU.forward})
+    facts = info.gather()
+    assert "device cuda" not in facts
+    assert "ReLU.forward" in facts["device cpu"]["kernels"]
+    assert info._installed("no-such-distribution") == "not installed"
+
+
+@pytest.mark.parametrize(
+    "line", [["--help"], *([name, "--help"] for name in ("train", "evaluate", "predict", "summary", "info"))]
+)
+def test_help(engine, line, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, printed, said = engine(*line)
+    assert (code, said) == (0, "")
+    assert "examples:" in printed
+    if "train" in line:
+        assert "--schedule NAME            constant, cosine" in printed
+        assert "(default: 0)" in printed
+        assert "defaults by data set" in printed
+
+
+def test_help_loads_no_terminal_toolkit(tmp_path):
+    program = (
+        "import sys, engine.commands; engine.commands.main(['train', '--help']); "
+        "print([name for name in ('rich', 'matplotlib', 'sklearn', 'cupy', 'safetensors') if name in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+# -- parts ----------------------------------------------------------------------------------------------------
+
+
+def test_targets_of_each_loss():
+    data = en.data.Dataset(np.zeros((3, 1)), [0, 1, 1])
+    assert task.targets("cross-entropy", data, "float32").tolist() == [0, 1, 1]
+    assert task.targets("binary-cross-entropy", data, "float32").tolist() == [[0], [1], [1]]
+    assert task.targets("logistic", data, "float64").tolist() == [[-1], [1], [1]]
+    many = en.data.Dataset(np.zeros((3, 1)), [0, 2, 1])
+    assert task.targets("squared-error", many, "float32").tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
+    assert task.targets("logistic", many, "float32").tolist() == [[1, -1, -1], [-1, -1, 1], [-1, 1, -1]]
+    values = en.data.Dataset(np.zeros((3, 1)), [0.5, 1.5, 2.5])
+    assert task.targets("huber", values, "float32").shape == (3, 1)
+    assert [task.outputs("huber", data) for data in (data, many, values)] == [1, 3, 1]
+    pairs = en.data.Dataset(np.zeros((3, 1)), np.zeros((3, 2)))
+    assert task.outputs("mean-squared-error", pairs) == 2
+
+
+def test_task_without_a_loss():
+    with pytest.raises(ArgumentError, match="task multilabel"):
+        task.default_loss("multilabel")
+
+
+def test_probabilities_of_large_logits():
+    found = task.said("binary-cross-entropy", np.array([[1e4], [-1e4]]))
+    assert found.numbers.tolist() == [[0.0, 1.0], [1.0, 0.0]]
+    found = task.said("cross-entropy", np.array([[1e4, 0.0, -1e4]]))
+    assert found.numbers.tolist() == [[1.0, 0.0, 0.0]]
+
+
+def test_bar_that_never_began():
+    progress.Bar(report.Output(quiet=True), 1, 1).fit_end(None)
+
+
+def test_numbers_and_times_for_people():
+    assert [report.number(value) for value in (0.5, 0.0, 1e-9, 2e7, -0.01)] == [
+        "0.5000",
+        "0.0000",
+        "1e-09",
+        "2e+07",
+        "-0.0100",
+    ]
+    assert report.number(float("nan")) == "nan"
+    assert [report.duration(seconds) for seconds in (0.04, 59, 61, 7261)] == [
+        "0.0 s",
+        "59.0 s",
+        "1:01 min",
+        "2:01:01 h",
+    ]

@@ -4,6 +4,8 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from backends.kernels.averaging import move_average
 from backends.kernels.pair import Array
 from engine.errors import ArgumentError
@@ -76,11 +78,13 @@ class ExponentialMovingAverage:
                 parameter.touched()
 
     def state(self) -> dict[str, Any]:
-        """The averages on the host, by position; empty before the first update."""
+        """Copies of the averages on the host, by position; empty before the first update."""
         pairs = zip(self.parameters, self._averages or [], strict=False)
-        return {str(number): one.backend.to_host(array) for number, (one, array) in enumerate(pairs)}
+        return {str(number): np.array(one.backend.to_host(array)) for number, (one, array) in enumerate(pairs)}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take back what `state` gave."""
         pairs = enumerate(self.parameters)
-        self._averages = [one.backend.asarray(state[str(number)], one.dtype) for number, one in pairs] if state else None
+        # Not the state's own arrays: averages change in place.
+        copies = [one.backend.asarray(np.array(state[str(number)], one.dtype)) for number, one in pairs] if state else None
+        self._averages = copies

@@ -73,31 +73,46 @@ class EarlyStopping(Callback):
         self.best: float | None = None
         self.best_epoch = 0
         self._best_weights: dict[str, Tensor] | None = None
+        self._best_average: dict[str, Any] = {}
 
     def epoch_end(self, trainer: "Trainer", epoch: int, values: dict[str, float]) -> None:
         monitor = self.monitor or ("validation_loss" if "validation_loss" in values else "loss")
         if monitor not in values:
             raise ArgumentError(f"EarlyStopping: there is no {monitor!r}; this training has {', '.join(values)}.")
         smaller = self.mode == "min" or (self.mode is None and monitor.endswith(("loss", "mae", "mse")))
-        value = values[monitor] if smaller else -values[monitor]
-        if self.best is None or value < self.best - self.minimum_change:
+        value = values[monitor]
+        if self._better(value, smaller):
             self.best, self.best_epoch = value, epoch
-            self._best_weights = trainer.model.state_dict() if self.restore_best else None
+            if self.restore_best:
+                self._best_weights = trainer.model.state_dict()
+                self._best_average = {} if trainer.ema is None else trainer.ema.state()
         elif epoch - self.best_epoch >= self.patience:
             trainer.stop(f"{monitor} has not become better for {self.patience} epochs")
+
+    def _better(self, value: float, smaller: bool) -> bool:
+        if self.best is None:
+            return not np.isnan(value)
+        return value < self.best - self.minimum_change if smaller else value > self.best + self.minimum_change
 
     def fit_end(self, trainer: "Trainer") -> None:
         if self._best_weights is not None:
             trainer.model.load_state_dict(self._best_weights)
+            if trainer.ema is not None:
+                trainer.ema.load_state(self._best_average)
 
     def state(self) -> dict[str, Any]:
-        weights = {name: one.numpy() for name, one in (self._best_weights or {}).items()}
-        return {"best": self.best, "best_epoch": self.best_epoch, **weights}
+        weights = {f"weights/{name}": one.numpy() for name, one in (self._best_weights or {}).items()}
+        average = {f"average/{name}": array for name, array in self._best_average.items()}
+        return {"best": self.best, "best_epoch": self.best_epoch, **weights, **average}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        weights = dict(state)
-        self.best, self.best_epoch = weights.pop("best"), weights.pop("best_epoch")
-        self._best_weights = {name: Tensor(values) for name, values in weights.items()} or None
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+
+        def group(name: str) -> dict[str, Any]:
+            return {key.removeprefix(name): one for key, one in state.items() if key.startswith(name)}
+
+        self._best_weights = {name: Tensor(values) for name, values in group("weights/").items()} or None
+        self._best_average = group("average/")
 
 
 class StepBelow:

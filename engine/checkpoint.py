@@ -17,17 +17,25 @@ FORMAT = "1"  # of the metadata; raised where an older reader would misread it
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its name when the block ends well, and vanishes when it does not."""
+    """A temporary file beside ``path`` that takes its name when the block ends well, and vanishes when it does not.
+
+    An OSError names ``path``, not the temporary file.
+    """
     target = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary: Path | None = None
     try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        temporary = Path(name)
+        os.close(handle)
         yield temporary
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp made it private
         os.replace(temporary, target)
+    except OSError as error:
+        error.filename, error.filename2 = str(target), None
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def _umask() -> int:
@@ -45,7 +53,7 @@ def save_state(path: str | Path, tensors: Mapping[str, "np.ndarray[Any, Any]"], 
     import safetensors.numpy
 
     text = {"format": FORMAT, "state": json.dumps(metadata)}
-    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     with replacing(path) as temporary:
         with open(temporary, "wb") as file:
             file.write(safetensors.numpy.save(arrays, metadata=text))

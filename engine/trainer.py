@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import backends
-from engine import autodiff, metrics
+from engine import autodiff, metrics, resuming
 from engine.averaging import ExponentialMovingAverage
 from engine.callbacks import Callback, StepBelow
 from engine.checkpoint import load_state, save_state
@@ -17,12 +17,16 @@ from engine.data import Batches
 from engine.data.batches import BatchSize
 from engine.divergence import first_not_finite
 from engine.errors import ArgumentError, DataError, EngineError, NotFiniteError
+from engine.functions import stack
 from engine.history import History
 from engine.layers import BatchNorm, Layer, RandomLayer
 from engine.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from engine.optimizers import Optimizer
 from engine.penalties import Penalty
 from engine.tensor import Tensor
+
+
+Counted = tuple[int, Tensor, float]  # a batch's number, its loss, and how much it counts
 
 
 class Trainer:
@@ -44,6 +48,7 @@ class Trainer:
     Attributes:
         epoch, step: how many epochs and optimizer steps are done.
         history: a History of all epochs so far.
+        random_layers: the layers that draw masks, which the seed rules.
         batches_per_epoch: of the fit that is running.
         stop_reason: why the last fit ended before its last epoch; None where it did not.
 
@@ -75,20 +80,28 @@ class Trainer:
     ) -> None:
         if getattr(loss, "reduction", "mean") == "none":
             raise ArgumentError('Trainer: the loss has reduction "none"; training needs one number, "mean" or "sum".')
+        held = {id(parameter) for group in optimizer.groups for parameter in group.parameters}
+        if not any(id(parameter) in held for parameter in model.parameters()):
+            raise ArgumentError("Trainer: the optimizer holds none of the model's parameters; make it from model.parameters().")
         for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value)):
-            if value is not None and not value > 0:
+            if value is not None and optimizer.needs_closure:
+                raise ArgumentError(f"Trainer: {name} was given; {type(optimizer).__name__} does not clip gradients.")
+            if value is not None and (isinstance(value, (bool, str)) or not 0 < value < np.inf):
                 raise ArgumentError(f"Trainer: {name} {value!r} was given; it is a number above 0.")
         self.accumulate = _whole("accumulate", accumulate, 1)
         self.seed = _whole("seed", seed, 0)
         self.model, self.loss, self.optimizer, self.penalty = model, loss, optimizer, penalty
         self.clip_norm, self.clip_value = clip_norm, clip_value
         self.callbacks = list(callbacks)
+        for callback in self.callbacks:
+            if not isinstance(callback, Callback):
+                raise ArgumentError(f"Trainer: callback {callback!r} was given; give objects of Callback, such as EarlyStopping().")
         self.backend = backends.get(device)
         model.to(device=self.backend)
         self._metrics = _metrics_for(loss, metrics)
         self.ema = None if ema is None else ExponentialMovingAverage(model.parameters(), ema)
-        self._random_layers = [layer for _, layer in model.layers() if isinstance(layer, RandomLayer)]
-        for number, layer in enumerate(self._random_layers):
+        self.random_layers = [layer for _, layer in model.layers() if isinstance(layer, RandomLayer)]
+        for number, layer in enumerate(self.random_layers):
             layer.reseed((self.seed, number))
         self.epoch = self.step = 0
         self.history = History()
@@ -138,6 +151,8 @@ class Trainer:
             NotFiniteError: a loss or a gradient was NaN or infinite; the weights are those of the step before.
         """
         epochs = _whole("epochs", epochs, 0)
+        if stop is not None and not isinstance(stop, StepBelow):
+            raise ArgumentError(f"Trainer: stop {stop!r} was given; it is a rule, such as StepBelow(1e-3).")
         batches = self._batches(data, batch_size, shuffle=shuffle, drop_last=drop_last)
         self._check_batches(batches, drop_last)
         held_out = None if validation is None else self._batches(validation, "all", shuffle=False)
@@ -188,16 +203,16 @@ class Trainer:
         self._tell("epoch_begin", number)
         for metric in self._metrics.values():
             metric.reset()
-        total = samples = 0.0
+        total = counted = 0.0
         batches.passes = self.epoch
         with self._mode(training=True):
             for group in _groups(batches, self.accumulate):
                 for value, count in self._group(group, number, stop):
-                    total, samples = total + value * count, samples + count
+                    total, counted = total + value * self._share(count), counted + count
                 if self.stop_reason is not None:
                     break
         self._within_epoch = False
-        values = {"loss": total / samples}
+        values = {"loss": total / counted}
         values.update({name: metric.result() for name, metric in self._metrics.items()})
         if held_out is not None:
             values.update({f"validation_{name}": value for name, value in self._evaluate(held_out, 1024).items()})
@@ -208,40 +223,12 @@ class Trainer:
         self.history.append(values)
         self._tell("epoch_end", number, values)
 
-    def _group(self, group: list[tuple[int, Any]], epoch: int, stop: StepBelow | None) -> Iterator[tuple[float, int]]:
-        """One optimizer step over one batch or several; gives each batch's loss and number of samples."""
-        before = [buffer.weights.copy() for buffer in self.optimizer.buffers()] if stop is not None else []
-        losses: list[tuple[int, Tensor, int]] = []
-        samples = sum(len(batch[0]) for _, batch in group)
-
-        def closure() -> Tensor:
-            losses.clear()
-            self.optimizer.zero_grad()
-            for number, batch in group:
-                loss = self._forward(batch, remember=self.optimizer.needs_closure is False)
-                count = len(batch[0])
-                # Over several batches each one's mean counts by its samples: together, the mean over all samples.
-                share = None if len(group) == 1 else Tensor.wrap(_full(loss, count / samples), loss.backend)
-                loss.backward(share)
-                losses.append((number, loss, count))
-            penalty = self._penalty()
-            for position, (number, loss, count) in enumerate(losses):
-                whole = loss.detach() if penalty is None else loss.detach() + penalty
-                losses[position] = (number, whole, count)
-            return losses[0][1]
-
-        if self.optimizer.needs_closure:
-            self.optimizer.step(closure)
-            for _, batch in group:
-                self._forward(batch, remember=True)
-        else:
-            closure()
-            self._require_finite(group, losses, epoch)
-            if self.clip_value is not None:
-                self.optimizer.clip_value(self.clip_value)
-            if self.clip_norm is not None:
-                self.optimizer.clip_norm(self.clip_norm)
-            self.optimizer.step()
+    def _group(self, group: list[tuple[int, Any]], epoch: int, stop: StepBelow | None) -> Iterator[tuple[float, float]]:
+        """One optimizer step over one batch or several; gives each batch's loss and how much it counts."""
+        remembered = stop is not None or self.optimizer.needs_closure
+        before = [buffer.weights.copy() for buffer in self.optimizer.buffers()] if remembered else []
+        with np.errstate(all="ignore"):  # what is not finite is looked for, and told in words
+            losses = self._optimize(group, epoch, before)
         self.step += 1
         if self.ema is not None:
             self.ema.update()
@@ -250,6 +237,62 @@ class Trainer:
         for number, loss, count in losses:
             self._tell("batch_end", number, loss)
             yield loss.item(), count
+
+    def _optimize(self, group: list[tuple[int, Any]], epoch: int, before: list[Any]) -> list[Counted]:
+        """The optimizer's step; the loss of each batch, with the penalty, as it was before."""
+        evaluations: list[list[Counted]] = []
+        counts = [self._count(batch) for _, batch in group]
+
+        def closure() -> Tensor:
+            self.optimizer.zero_grad()
+            losses: list[Counted] = []
+            for (number, batch), count in zip(group, counts, strict=True):
+                loss = self._forward(batch, remember=not evaluations)
+                # Over several batches each one's mean counts by its samples: together, the mean over all samples.
+                share = self._share(count) / self._share(sum(counts))
+                loss.backward(None if len(group) == 1 else Tensor.wrap(_full(loss, share), loss.backend))
+                losses.append((number, loss.detach(), count))
+            penalty = self._penalty()
+            if penalty is not None:
+                losses = [(number, loss + penalty, count) for number, loss, count in losses]
+            evaluations.append(losses)
+            if len(evaluations) == 1:
+                self._require_finite(group, losses, epoch)
+            whole = losses[0][1]
+            if len(losses) > 1:
+                whole = stack([loss * (self._share(count) / self._share(sum(counts))) for _, loss, count in losses]).sum()
+            return whole
+
+        if self.optimizer.needs_closure:
+            self.optimizer.step(closure)
+            try:
+                self._require_finite(group, evaluations[-1], epoch)
+            except NotFiniteError:
+                for buffer, weights in zip(self.optimizer.buffers(), before, strict=True):
+                    buffer.backend.xp.copyto(buffer.weights, weights)
+                raise
+        else:
+            closure()
+            if self.clip_value is not None:
+                self.optimizer.clip_value(self.clip_value)
+            if self.clip_norm is not None:
+                self.optimizer.clip_norm(self.clip_norm)
+            self.optimizer.step()
+        return evaluations[0]
+
+    def _count(self, batch: Any) -> float:
+        """How much a batch counts in a mean over all samples: its samples, or the sum of their weights."""
+        if isinstance(self.loss, Loss) and self._averages:
+            return self.loss.counted(batch[1], batch[2] if len(batch) > 2 else None)
+        return float(len(batch[0]))
+
+    @property
+    def _averages(self) -> bool:
+        return getattr(self.loss, "reduction", "mean") == "mean"
+
+    def _share(self, count: float) -> float:
+        """By how much a loss is multiplied before losses are added: a sum over samples as it is, a mean by its samples."""
+        return count if self._averages else 1.0
 
     def _forward(self, batch: Any, remember: bool) -> Tensor:
         x, y, *weights = batch
@@ -270,7 +313,7 @@ class Trainer:
             value.backward()
         return value.detach()
 
-    def _require_finite(self, group: list[tuple[int, Any]], losses: list[tuple[int, Tensor, int]], epoch: int) -> None:
+    def _require_finite(self, group: list[tuple[int, Any]], losses: list[Counted], epoch: int) -> None:
         """Raise before the step where a loss or a gradient is NaN or infinite."""
         bad = next((batch for (_, batch), (_, loss, _) in zip(group, losses, strict=True) if not np.isfinite(loss.item())), None)
         gradients_finite = all(np.isfinite(value) for value in self.optimizer.gradient_sums())
@@ -312,19 +355,22 @@ class Trainer:
         held = {name: copy.deepcopy(metric) for name, metric in self._metrics.items()}
         for metric in held.values():
             metric.reset()
-        total = 0.0
-        mean = getattr(self.loss, "reduction", "mean") == "mean"
+        total = counted = 0.0
         with self._mode(training=False):
-            for x, y, *weights in batches:
+            for batch in batches:
+                x, y, *weights = batch
                 prediction = self._output(x)
                 loss = self.loss(prediction, y, sample_weight=weights[0]) if weights else self.loss(prediction, y)
-                total += loss.item() * (len(x) / batches.samples if mean else 1)
+                count = self._count(batch)
+                total, counted = total + loss.item() * self._share(count), counted + count
                 for metric in held.values():
                     metric.update(prediction, y)
-        return {"loss": total, **{name: metric.result() for name, metric in held.items()}}
+        return {"loss": total / counted, **{name: metric.result() for name, metric in held.items()}}
 
     def predict(self, x: Any, batch_size: int = 1024) -> "np.ndarray[Any, Any]":
         """The model's raw outputs (logits, for a classifier) for samples x (samples, ...), as a NumPy array, in eval mode."""
+        if hasattr(x, "y") or isinstance(x, tuple):
+            raise DataError(f"Trainer.predict: {type(x).__name__} was given; give the samples alone, such as data.x.")
         outputs = []
         source = x.numpy() if isinstance(x, Tensor) else x
         with self._mode(training=False):
@@ -361,25 +407,7 @@ class Trainer:
         """
         if self._within_epoch:
             raise EngineError("Trainer.save: an epoch is under way; save in a callback's epoch_end, or after fit().")
-        optimizer = self.optimizer.state_dict()
-        groups = {
-            "model": {name: one.numpy() for name, one in self.model.state_dict().items()},
-            "optimizer": optimizer["tensors"],
-            "ema": {} if self.ema is None else self.ema.state(),
-        }
-        plain: list[dict[str, Any]] = []
-        for number, callback in enumerate(self.callbacks):
-            state = callback.state()
-            groups[f"callback {number}"] = {key: one for key, one in state.items() if isinstance(one, np.ndarray)}
-            plain.append({key: one for key, one in state.items() if not isinstance(one, np.ndarray)})
-        metadata = {
-            "optimizer": optimizer["settings"],
-            "callbacks": plain,
-            "random": [{"key": list(layer.key), "drawn": layer.drawn} for layer in self._random_layers],
-            "position": {"epoch": self.epoch, "step": self.step, "seed": self.seed},
-            "history": self.history.state(),
-        }
-        save_state(path, {f"{group}/{name}": one for group, members in groups.items() for name, one in members.items()}, metadata)
+        save_state(path, *resuming.state_of(self))
 
     def load(self, path: Any) -> None:
         """Go on from what `save` wrote, in a Trainer made like the one that saved.
@@ -388,34 +416,7 @@ class Trainer:
             FileNotFoundError, DataError: there is no such file, or it is damaged.
             ShapeError, UnknownNameError, ArgumentError: it is of another model or optimizer.
         """
-        tensors, metadata = load_state(path)
-        if "position" not in metadata:
-            raise DataError(f"{path}: not a trainer's checkpoint; it holds weights only. Use model.load_state_dict.")
-        if len(metadata["random"]) != len(self._random_layers) or len(metadata["callbacks"]) != len(self.callbacks):
-            raise ArgumentError(
-                f"{path}: it was saved with {len(metadata['random'])} random layers and {len(metadata['callbacks'])} callbacks; "
-                f"this trainer has {len(self._random_layers)} and {len(self.callbacks)}. Make it like the one that saved."
-            )
-
-        def group(name: str) -> dict[str, Any]:
-            return {key[len(name) + 1 :]: one for key, one in tensors.items() if key.startswith(f"{name}/")}
-
-        weights = self.model.state_dict()
-        self.model.load_state_dict(group("model"))
-        try:
-            self.optimizer.load_state_dict({"tensors": group("optimizer"), "settings": metadata["optimizer"]})
-        except EngineError:
-            self.model.load_state_dict(weights)
-            raise
-        if self.ema is not None:
-            self.ema.load_state(group("ema"))
-        for number, (callback, state) in enumerate(zip(self.callbacks, metadata["callbacks"], strict=True)):
-            callback.load_state({**state, **group(f"callback {number}")})
-        for layer, saved in zip(self._random_layers, metadata["random"], strict=True):
-            layer.reseed(tuple(saved["key"]), saved["drawn"])
-        position = metadata["position"]
-        self.epoch, self.step, self.seed = position["epoch"], position["step"], position["seed"]
-        self.history.load_state(metadata["history"])
+        resuming.go_on(self, *load_state(path), str(path))
 
     def _tell(self, event: str, *details: Any) -> None:
         for callback in self.callbacks:

@@ -1,6 +1,9 @@
-"""On which devices do the tests run? One fixture: NumPy, NumPy with inputs that refuse writing, a fake GPU, a real one."""
+"""On which devices do the tests run? One fixture: NumPy, NumPy with read-only inputs, a fake GPU, a real one."""
 
 import functools
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small arrays on a shared machine: threads only wait for each other
 
 import numpy as np
 import pytest

@@ -8,7 +8,7 @@ TOLERANCE = 1e-7
 
 
 def assert_gradients(function, arrays, backend, step=1e-5, seed=0):
-    """Backward of function(*tensors) against (f(x + h) - f(x - h)) / 2h, every element, under a random incoming gradient.
+    """Backward of function(*tensors) against (f(x + h) - f(x - h)) / 2h, under a random incoming gradient.
 
     Arrays of floats get gradients; |a - n| <= 1e-7 max(1, |a|, |n|). Returns the output as a NumPy array.
     """

@@ -11,13 +11,18 @@ import numpy as np
 
 from backends import Backend
 
-ALLOWED = (
-    "all any argmax argmin argsort astype clip copy cumsum dot fill flatten max mean min prod ravel repeat reshape round "
-    "sort squeeze std sum swapaxes take trace transpose var view"
-).split()
-BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()
-COMPARISONS = "lt le gt ge eq ne".split()
-REFUSED = "__array__ __float__ __int__ __bool__ __index__ __complex__ __iter__ __contains__ item tolist tobytes".split()
+# The methods of arrays that CuPy has too.
+ALLOWED = {
+    *("all", "any", "argmax", "argmin", "max", "mean", "min", "prod", "std", "sum", "trace", "var", "dot", "cumsum"),
+    *("argsort", "astype", "clip", "copy", "fill", "flatten", "ravel", "repeat", "reshape", "round", "sort", "squeeze"),
+    *("swapaxes", "take", "transpose", "view"),
+}
+BINARY = {"add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift"}
+COMPARISONS = {"lt", "le", "gt", "ge", "eq", "ne"}
+REFUSED = {
+    *("__array__", "__float__", "__int__", "__bool__", "__index__", "__complex__", "__iter__", "__contains__"),
+    *("item", "tolist", "tobytes"),
+}
 
 
 def unwrap(value):

@@ -23,13 +23,17 @@ from backends.kernels.activation import ReLU, Tanh
 from backends.kernels.pair import Pair
 
 KERNELS = [
-    importlib.import_module(f"backends.kernels.{module.name}") for module in pkgutil.iter_modules(backends.kernels.__path__)
+    importlib.import_module(f"backends.kernels.{module.name}")
+    for module in pkgutil.iter_modules(backends.kernels.__path__)
 ]
 PAIRS = [
     member
     for module in KERNELS
     for member in vars(module).values()
-    if isinstance(member, type) and issubclass(member, Pair) and member is not Pair and member.__module__ == module.__name__
+    if isinstance(member, type)
+    and issubclass(member, Pair)
+    and member is not Pair
+    and member.__module__ == module.__name__
 ]
 
 
@@ -76,9 +80,7 @@ class Machine:
         fake = types.ModuleType("cupy")
         runtime = types.SimpleNamespace(getDeviceCount=device_count, CUDARuntimeError=CUDARuntimeError)
         runtime.getDevice = lambda: 0
-        fake.cuda = types.SimpleNamespace(
-            runtime=runtime, Device=lambda index: types.SimpleNamespace(use=lambda: None)
-        )
+        fake.cuda = types.SimpleNamespace(runtime=runtime, Device=lambda index: types.SimpleNamespace(use=lambda: None))
         return fake
 
 
@@ -109,14 +111,18 @@ def test_two_wheels_at_once(machine):
 
 def test_a_wheel_newer_than_the_driver(machine):
     machine.has(driver=12040, wheels=["CuPy-cuda13x"])
-    text = "cupy-cuda13x is built for CUDA 13, but the driver serves CUDA 12.4. Install cupy-cuda12x instead, or a newer driver."
-    assert cupy_backend.problem() == text
+    assert cupy_backend.problem() == (
+        "cupy-cuda13x is built for CUDA 13, but the driver serves CUDA 12.4. "
+        "Install cupy-cuda12x instead, or a newer driver."
+    )
 
 
 @pytest.mark.parametrize("wheel", ["cupy-cuda12x", "cupy"])
 def test_cupy_that_does_not_import(machine, wheel):
     machine.has(driver=13000, wheels=[wheel], cupy=None)  # None in sys.modules makes the import fail
-    assert cupy_backend.problem().startswith(f"{wheel} is installed but does not import (ModuleNotFoundError: import of cupy")
+    assert cupy_backend.problem().startswith(
+        f"{wheel} is installed but does not import (ModuleNotFoundError: import of cupy"
+    )
     assert "\n" not in cupy_backend.problem()
 
 
@@ -136,8 +142,13 @@ def test_an_import_error_without_a_text(machine, monkeypatch):
 
 
 def test_a_driver_without_a_usable_gpu(machine):
-    machine.has(driver=12040, wheels=["cupy-cuda12x"], cupy=machine.cupy("cudaErrorNoDevice: no CUDA-capable device\nmore"))
-    assert cupy_backend.problem() == "the driver answers, but no GPU can be used (CUDARuntimeError: cudaErrorNoDevice: no CUDA-capable device)."
+    machine.has(
+        driver=12040, wheels=["cupy-cuda12x"], cupy=machine.cupy("cudaErrorNoDevice: no CUDA-capable device\nmore")
+    )
+    assert (
+        cupy_backend.problem()
+        == "the driver answers, but no GPU can be used (CUDARuntimeError: cudaErrorNoDevice: no CUDA-capable device)."
+    )
     machine.has(driver=12040, wheels=["cupy-cuda12x"], cupy=machine.cupy(0))
     assert cupy_backend.problem() == "the driver is installed, but it sees no GPU."
 
@@ -264,7 +275,9 @@ BACKWARD_ONLY = {"Index"}
 def test_every_pair_keeps_to_the_rules(pair):
     directions = {name for name in ("forward", "backward") if hasattr(pair, name)}
     expected = {"forward", "backward"}
-    expected -= {"backward"} if pair.__name__ in FORWARD_ONLY else {"forward"} if pair.__name__ in BACKWARD_ONLY else set()
+    expected -= (
+        {"backward"} if pair.__name__ in FORWARD_ONLY else {"forward"} if pair.__name__ in BACKWARD_ONLY else set()
+    )
     assert directions == expected
     assert pair.__doc__
     for direction in directions:

@@ -29,7 +29,9 @@ def in_a_process(code):
 
 
 def test_importing_the_engine_loads_no_optional_library():
-    loaded = in_a_process("import sys, json, engine; print(json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))")
+    loaded = in_a_process(
+        "import sys, json, engine; print(json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))"
+    )
     assert "numpy" in loaded
     assert set(HEAVY) & set(loaded) == set()
 
@@ -137,7 +139,9 @@ def test_every_module_is_short_and_says_what_it_answers(name):
 def test_the_public_names_are_those_of_the_contract():
     layers = "Linear Maxout Sigmoid Tanh ReLU LeakyReLU ELU GELU SiLU Softplus Softmax Dropout BatchNorm LayerNorm"
     losses = "SquaredError MeanSquaredError MeanAbsoluteError Huber CrossEntropy BinaryCrossEntropy Logistic Hinge"
-    others = "StochasticDepth Residual Flatten Sequential TripletMargin Tensor Parameter Operation Layer Loss apply no_grad"
+    others = (
+        "StochasticDepth Residual Flatten Sequential TripletMargin Tensor Parameter Operation Layer Loss apply no_grad"
+    )
     errors = "EngineError ShapeError DtypeError DeviceError GradientError UnknownNameError DataError NotFiniteError"
     for name in " ".join((layers, losses, others, errors)).split():
         assert isinstance(getattr(engine, name), type) or callable(getattr(engine, name)), name

@@ -146,8 +146,8 @@ def test_central_differences_are_nearer():
 
 
 def test_how_often_the_function_is_called():
-    for scheme, expected in (("forward", 4), ("central", 6)):
-        calls = []
+    calls = []
+    for scheme, expected in (("forward", 4), ("central", 4 + 6)):
         numerical_gradient(lambda x: calls.append(1) or x.sum(), numbers(3), scheme=scheme)
         assert len(calls) == expected
 

@@ -13,7 +13,8 @@ import engine as en
 from engine import runs
 from engine.data.preparation import Standardize
 from engine.errors import ArgumentError, DataError, EngineError
-from engine.runs import Run, to_toml
+from engine.runs import Run
+from engine.toml import to_toml
 
 CONFIG = {"data": {"name": "xor", "noise": None}, "model": {"hidden": [4, 3], "dropout": 0.25}}
 
@@ -118,7 +119,7 @@ def test_existing_folder_is_refused_unless_overwritten(tmp_path, data):
     run = Run.create(tmp_path / "run", CONFIG, data)
     (run.path / "notes.txt").write_text("mine")
     (run.path / runs.HISTORY).write_text("old")
-    with pytest.raises(ArgumentError, match="exists and is not empty. Name another folder, or add --overwrite"):
+    with pytest.raises(ArgumentError, match=r"exists and is not empty\. Name another folder, or add --overwrite"):
         Run.create(tmp_path / "run", CONFIG, data)
     Run.create(tmp_path / "run", {"data": {"name": "new"}}, data, overwrite=True)
     assert Run.open(tmp_path / "run").table("data")["name"] == "new"

@@ -11,7 +11,7 @@ class Average(Pair):
 
     @staticmethod
     def forward(xp: Namespace, losses: Array, *, value: Array, count: int) -> None:
-        xp.sum(losses, out=value)
+        losses.sum(out=value)
         if count != 1:
             xp.divide(value, count, out=value)
 

@@ -28,7 +28,7 @@ class Linear(Pair):
         if dw is not None:
             xp.matmul(x.T, dy, out=dw)
         if db is not None:
-            xp.sum(dy, axis=0, out=db)
+            dy.sum(axis=0, out=db)
 
 
 class MatrixProduct(Pair):

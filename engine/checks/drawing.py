@@ -254,7 +254,7 @@ def _labels(
             for number, (others, hidden, lines) in enumerate(near):
                 texts = [box for other in others for box in _text_boxes(picture.edges[other], chosen[other], 0)]
                 costs = [
-                    _cost(_text_boxes(picture.edges[number], pair, 5), [*hidden, *texts], lines) + preference
+                    _cost(picture.edges[number], pair, [*hidden, *texts], lines) + preference
                     for preference, pair in enumerate(options[number])
                 ]
                 chosen[number] = options[number][costs.index(min(costs))]
@@ -281,10 +281,12 @@ def _text_boxes(edge: PictureEdge, pair: tuple[Point, Point], around: float) -> 
     return [_box(at, text, around) for at, text in zip(pair, (edge.above, edge.below), strict=True) if text]
 
 
-def _cost(own: Sequence[Box], others: Sequence[Box], lines: Sequence[Point]) -> float:
-    """How much these labels would hide of boxes and lines."""
-    hidden = sum(_overlap(one, other) for one in own for other in others)
-    return 0.2 * hidden + 4 * sum(_inside(point, box) for box in own for point in lines)
+def _cost(edge: PictureEdge, pair: tuple[Point, Point], others: Sequence[Box], lines: Sequence[Point]) -> float:
+    """How much an edge's labels would hide of boxes and lines, and how near they would come to them."""
+    wide, tight = _text_boxes(edge, pair, 12), _text_boxes(edge, pair, 3)
+    hidden = sum(_overlap(one, other) for one in _text_boxes(edge, pair, 5) for other in others)
+    near = sum(_inside(point, box) for box in wide for point in lines)
+    return 0.2 * hidden + 3 * near + 12 * sum(_inside(point, box) for box in tight for point in lines)
 
 
 def _beside(edge: PictureEdge, curve: Sequence[Point], place: float) -> tuple[Point, Point]:

@@ -66,7 +66,7 @@ def gradcheck(
     of a softmax sum to 0), so the function that is differentiated is sum(g y). Its numerical derivative is
     Richardson's extrapolation of central differences D, (4 D(h/2) - D(h)) / 3, whose error is of order h^4.
 
-    Where the two disagree, but the differences contradict each other by at least as much (one-sided slopes that
+    Where the two disagree, but the differences contradict each other by at least half as much (one-sided slopes that
     differ, or D(h) and D(h/2)), the element sits beside a kink and proves nothing: it is moved by a random step of
     100 to 300 h and checked again. One that sits beside a kink every time is an error, for nothing can be said of it.
 
@@ -168,7 +168,9 @@ class _Check:
                     f"gradcheck: parameter {position} is no leaf Tensor that requires a gradient; give such ones."
                 )
             found.append((f"parameter {position}" + (f" {one.name!r}" if one.name else ""), one))
-        unique = {id(one): (where, one) for where, one in reversed(found)}
+        unique: dict[int, tuple[str, Tensor]] = {}
+        for where, one in found:
+            unique.setdefault(id(one), (where, one))
         for where, one in unique.values():
             if one.dtype != np.float64:
                 raise DtypeError(
@@ -177,7 +179,7 @@ class _Check:
                 )
             if one._node is None:
                 one.requires_grad_()
-        sources = [_Source(one, where, one.array.copy()) for where, one in reversed(unique.values())]
+        sources = [_Source(one, where, one.array.copy()) for where, one in unique.values()]
         if not any(source.tensor.size for source in sources):
             raise GradientError("gradcheck: nothing is there to check; give inputs of floats, or parameters=.")
         return sources
@@ -223,7 +225,7 @@ class _Check:
                 differences = self.differences(source.tensor, index, centre)
                 analytic, numeric = float(gradient[index]), differences.slope
                 error = abs(analytic - numeric) / max(1.0, abs(analytic), abs(numeric))
-                if error > self.tolerance and differences.contradiction >= abs(analytic - numeric):
+                if error > self.tolerance and 2 * differences.contradiction >= abs(analytic - numeric):
                     kinks.append(index)
                     continue
                 self.checked += 1
@@ -238,7 +240,7 @@ class _Check:
             waiting = kinks
         raise GradientError(
             f"gradcheck: {source.where}{_brackets(waiting[0])} sits beside a kink, also after being drawn again "
-            f"{attempts} times, so its derivative cannot be told; start from another point, or use an h below {self.h:g}."
+            f"{attempts} times, so its derivative cannot be told; start elsewhere, or use an h below {self.h:g}."
         )
 
     def _note(self, error: float, where: str, index: tuple[int, ...], analytic: float, numeric: float) -> None:
@@ -263,7 +265,7 @@ class _Check:
 
         wide, narrow = slope(0, 4), slope(1, 3)
         # By how much the slope jumps at the point: in proportion to h where the function is smooth, so that twice the
-        # jump at h/2 is that at h. Beside a kink, at any distance, this or wide - narrow is as large as the error.
+        # jump at h/2 is that at h. Beside a kink, at any distance, this or wide - narrow is half the error or more.
         jump, near_jump = slope(2, 4) - slope(0, 2), slope(2, 3) - slope(1, 2)
         return _Differences((4 * narrow - wide) / 3, max(abs(wide - narrow), abs(jump - 2 * near_jump)))
 

@@ -69,7 +69,7 @@ def numerical_gradient(function: Callable[[Tensor], Any], x: Any, h: float = 1e-
 
     Args:
         function: takes a Tensor, returns one number (a Tensor with one element, or a float).
-        x: a Tensor or an array of floats; a copy is perturbed. float64 is advised: float32's rounding is the larger error.
+        x: a Tensor or an array of floats; a copy is perturbed. In float32 rounding is the larger error.
         h: the step, above 0.
         scheme: "central" or "forward".
 

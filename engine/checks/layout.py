@@ -100,7 +100,7 @@ def _crossings(layers: Sequence[Sequence[int]], after: Sequence[Sequence[int]]) 
         rank = {place: position for position, place in enumerate(following)}
         ends: list[int] = []
         for place in layer:
-            for end in sorted(-rank[one] for one in after[place]):
+            for end in sorted((-rank[one] for one in after[place]), reverse=True):  # edges of one place do not cross
                 total += bisect_left(ends, end)
                 insort(ends, end)
     return total

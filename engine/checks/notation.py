@@ -183,11 +183,13 @@ def mermaid(picture: Picture) -> str:
     lines = ["flowchart LR"]
     forms = {"input": '(["{}"])', "constant": '["{}"]', "operation": '(("{}"))', "end": '["{}"]'}
     for position, node in enumerate(picture.nodes):
-        label = "<br/>".join(_entities(part) for part in (node.title, node.caption, _total(node)) if part)
+        title = f"{node.caption}: {node.title}" if node.caption else node.title  # circles are as wide as one line
+        label = "<br/>".join(_entities(part) for part in (title, _total(node)) if part)
         lines.append(f"  n{position}{forms[node.kind].format(label or ' ')}")
     for edge in picture.edges:
         parts = zip((edge.above, edge.below), picture.colors, strict=True)
-        label = "<br/>".join(f"<span style='color:{color}'>{_entities(part)}</span>" for part, color in parts if part)
+        # <font>, because Mermaid takes the semicolon from an entity that follows the word "style" and a colour.
+        label = "<br/>".join(f"<font color='{color}'>{_entities(part)}</font>" for part, color in parts if part)
         lines.append(f"  n{edge.start} -->" + (f'|"{label}"|' if label else "") + f" n{edge.end}")
     end = len(picture.nodes) - 1
     lines.append(f"  style n{end} fill:none,stroke:none")

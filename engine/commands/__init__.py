@@ -1,9 +1,12 @@
 """What does the command line offer? The commands, and how what goes wrong is told: one line and an exit code."""
 
+import contextlib
 import os
 import sys
 import warnings
 from collections.abc import Sequence
+
+import numpy as np
 
 from engine import __version__
 from engine.commands import evaluate, info, predict, summary, train
@@ -45,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = make_parser().parse_args(given)
         name = f"engine {arguments.command}"
-        with warnings.catch_warnings():
+        # Numbers that overflow are looked for and told by the trainer, in words.
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.showwarning = lambda message, *_, **__: print(
                 f"{name}: warning: {one_line(message)}.", file=sys.stderr
             )
@@ -61,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EngineError as error:
         return _told(f"{name}: {error}", FAILED)
     except BrokenPipeError:  # who read standard output has seen enough
-        _forget_output()
+        _flush_or_forget()
         return FAILED
     except OSError as error:
         _flush_or_forget()
@@ -87,10 +91,6 @@ def _flush_or_forget() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        _forget_output()
-
-
-def _forget_output() -> None:
-    # What is still buffered cannot be written; without this the interpreter would complain of it on its way out.
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        # What is still buffered cannot be written; without this the interpreter would complain of it on its way out.
+        with contextlib.suppress(OSError), open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -55,15 +56,14 @@ def _numpy(path: Path) -> Numbers:
     if not start.startswith(b"PK" if path.suffix == ".npz" else b"\x93NUMPY"):
         raise DataError(f"{path}: it is no {path.suffix} file; it does not begin like one.")
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
+        with open(path, "rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
             names = list(loaded)
             if "x" not in names and len(names) != 1:
-                raise DataError(
-                    f"{path}: it holds {', '.join(names) or 'nothing'}; it needs an array x, or one array alone."
-                )
+                held = ", ".join(names) or "nothing"
+                raise DataError(f"{path}: it holds {held}; it needs an array x, or one array alone.")
             only: Numbers = loaded["x" if "x" in names else names[0]]
             return only
     except (ValueError, EOFError, zipfile.BadZipFile, KeyError, MemoryError) as error:
@@ -71,31 +71,40 @@ def _numpy(path: Path) -> Numbers:
 
 
 def _csv(path: Path, features: tuple[str, ...]) -> Numbers:
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-        first = next((row for row in csv.reader(file) if row), None)
-    if first is None:
-        raise DataError(f"{path}: it is empty; it needs one line for each sample.")
-    names = [cell.strip() for cell in first]
-    header = not all(_is_number(name) for name in names)
-    columns = None
-    if header and features and set(features) <= set(names):
-        columns = [names.index(feature) for feature in features]
+    names, skipped = _header(path)
+    columns = [names.index(feature) for feature in features] if features and set(features) <= set(names) else None
     try:
-        return np.loadtxt(
-            path,
-            np.float64,
-            comments=None,
-            delimiter=",",
-            skiprows=int(header),
-            usecols=columns,
-            ndmin=2,
-            encoding="utf-8-sig",
-            quotechar='"',
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that there is nothing below the header: told by the shape
+            return np.loadtxt(
+                path,
+                np.float64,
+                comments=None,
+                delimiter=",",
+                skiprows=skipped,
+                usecols=columns,
+                ndmin=2,
+                encoding="utf-8-sig",
+                quotechar='"',
+            )
     except UnicodeDecodeError:
         raise DataError(f"{path}: it is not text in UTF-8.") from None
     except ValueError as error:
-        raise DataError(f"{path}: {_explained(str(error), int(header))}.") from None
+        raise DataError(f"{path}: {_explained(str(error), skipped)}.") from None
+
+
+def _header(path: Path) -> tuple[list[str], int]:
+    """The names of the columns, and how many lines are above the numbers; no names and 0 without a header."""
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+        reader = csv.reader(file)
+        try:
+            first = next((row for row in reader if row), None)
+        except csv.Error as error:
+            raise DataError(f"{path}: its first line is damaged: {one_line(error)}.") from None
+        if first is None:
+            raise DataError(f"{path}: it is empty; it needs one line for each sample.")
+        names = [cell.strip() for cell in first]
+        return ([], 0) if all(_is_number(name) for name in names) else (names, reader.line_num)
 
 
 def _is_number(text: str) -> bool:

@@ -11,6 +11,8 @@ from engine.errors import EngineError, UnknownNameError, unknown_name
 
 T = TypeVar("T")
 
+LARGEST = 10**9  # of whole numbers: above it are typing errors, and what no memory holds
+
 
 class UsageError(EngineError):
     """A command line that cannot be followed; the message begins with the program's name."""
@@ -63,15 +65,16 @@ class Parser(argparse.ArgumentParser):
 
 
 def whole(least: int) -> Callable[[str], int]:
-    """A whole number from ``least``."""
+    """A whole number from ``least`` to `LARGEST`."""
 
     def read(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
             number = least - 1
-        if number < least:
-            raise argparse.ArgumentTypeError(f"{text!r} was given; allowed are whole numbers from {least}")
+        if not least <= number <= LARGEST:
+            end = f" to {LARGEST}" if number > LARGEST else ""
+            raise argparse.ArgumentTypeError(f"{text!r} was given; allowed are whole numbers from {least}{end}")
         return number
 
     return read
@@ -144,7 +147,7 @@ def widths(text: str) -> list[int]:
         numbers = [int(part) for part in text.split(",")]
     except ValueError:
         numbers = [0]
-    if min(numbers) < 1:
+    if min(numbers) < 1 or max(numbers) > LARGEST:
         raise argparse.ArgumentTypeError(
             f'{text!r} was given; allowed are whole numbers from 1 with commas, such as 256,128, and "none"'
         )

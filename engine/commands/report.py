@@ -33,7 +33,8 @@ class Output:
         self.console = Console(quiet=quiet, highlight=False, markup=False, emoji=False)
         if not self.console.is_terminal:
             self.console = _plain(None, quiet)
-        self._log = _plain(io.StringIO(), False)
+        self._before = io.StringIO()  # what is printed before there is a log
+        self._log = _plain(self._before, False)
 
     @property
     def live(self) -> bool:
@@ -51,9 +52,7 @@ class Output:
 
     def log_to(self, file: TextIO) -> None:
         """From now on to this file; what was printed before is written there first."""
-        before = self._log.file
-        if isinstance(before, io.StringIO):
-            file.write(before.getvalue())
+        file.write(self._before.getvalue())
         self._log.file = file
 
     def close_log(self) -> None:

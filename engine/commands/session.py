@@ -159,8 +159,9 @@ class Session:
         if self.folder is None or not self.trainer.step:
             self._give_up()
             return "interrupted before the first step"
-        self.output.note(f"interrupted after {epoch} epochs")
-        return f"interrupted after {epoch} epoch{'s' * (epoch != 1)}; {self.folder.path} holds what was done until then"
+        after = f"interrupted after {epoch} epoch{'s' * (epoch != 1)}"
+        self.output.note(after)
+        return f"{after}; {self.folder.path} holds what was done until then"
 
     def _give_up(self) -> None:
         if self.folder is not None and not self.trainer.step:

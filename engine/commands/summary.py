@@ -7,8 +7,8 @@ from engine.commands import build, options, parsing, recipes, task
 from engine.commands.train import model_table
 from engine.data import names
 from engine.errors import ArgumentError
-from engine.runs import Run
 from engine.model_summary import summary
+from engine.runs import Run
 
 
 def add(commands: Any) -> None:

@@ -12,7 +12,6 @@ from engine.layers.layer import Layer
 from engine.operations import activation as operations
 from engine.operations.core import Unary
 from engine.tensor import Tensor, as_tensor
-from engine.value import apply
 
 __all__ = [
     "ELU",
@@ -140,5 +139,4 @@ class Softmax(Activation):
         self.axis = axis
 
     def forward(self, x: Any) -> Tensor:
-        tensor = as_tensor(x)
-        return apply(operations.along_axis(kernels.Softmax, self.axis, tensor.shape), tensor)
+        return as_tensor(x).softmax(self.axis)

@@ -74,6 +74,8 @@ class Flatten(Layer):
 
     def forward(self, x: Any) -> Tensor:
         tensor = as_tensor(x)
+        if not tensor.shape:
+            raise ShapeError("Flatten: the input has no axes; it is (batch, ...).")
         features = 1
         for length in tensor.shape[1:]:
             features *= length

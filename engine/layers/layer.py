@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 import backends
 from backends.backend import Backend
-from engine.convert import normal_dtype
+from backends.kernels.pair import Array
+from engine.convert import host_array, normal_dtype
 from engine.errors import ArgumentError, DeviceError, DtypeError, ShapeError, unknown_name
 from engine.tensor import Parameter, Tensor
 
@@ -132,21 +131,20 @@ class Layer:
                 changed then.
         """
         members = dict(self.named_members())
+        arrays = {}
         for name in state:
             if name not in members:
                 raise unknown_name("load_state_dict: entry", name, members)
         for name, member in members.items():
             if name not in state:
                 raise unknown_name("load_state_dict: the state has no entry for", name, state)
-            shape, dtype = np.shape(state[name]), getattr(state[name], "dtype", member.dtype)
-            if shape != member.shape:
-                raise ShapeError(f"load_state_dict: {name} has shape {shape} in the state, {member.shape} in the model.")
-            if np.dtype(dtype).kind != member.dtype.kind:
-                raise DtypeError(f"load_state_dict: {name} is of {dtype} in the state, {member.dtype} in the model.")
+            arrays[name] = array = _state_array(name, state[name], member)
+            if array.shape != member.shape:
+                raise ShapeError(f"load_state_dict: {name} has shape {array.shape} in the state, {member.shape} in the model.")
+            if array.dtype.kind != member.dtype.kind:
+                raise DtypeError(f"load_state_dict: {name} is of {array.dtype} in the state, {member.dtype} in the model.")
         for name, member in members.items():
-            values = state[name]
-            host = values.backend.to_host(values.array) if isinstance(values, Tensor) else values
-            member.backend.xp.copyto(member.array, member.backend.asarray(host, member.dtype))
+            member.backend.xp.copyto(member.array, member.backend.asarray(arrays[name], member.dtype))
             member.touched()
 
     # -- modes and places ------------------------------------------------------------------------------
@@ -202,6 +200,19 @@ class Layer:
         if not below:
             return f"{type(self).__name__}({settings})"
         return f"{type(self).__name__}({settings}\n" + "\n".join(below) + "\n)"
+
+
+def _state_array(name: str, values: Any, member: Tensor) -> Array:
+    """Saved values as an array that the member's device takes: its own, or the host's."""
+    if isinstance(values, Tensor):
+        return values.array if values.backend is member.backend else values.backend.to_host(values.array)
+    if hasattr(values, "__cuda_array_interface__"):
+        return values if member.backend.owns(values) else values.get()
+    try:
+        array = host_array(values, member.dtype)
+    except (ShapeError, DtypeError) as error:
+        raise type(error)(f"load_state_dict: {name}: {error}") from None
+    return array.astype(member.dtype) if isinstance(values, (list, tuple, int, float)) else array
 
 
 def _is_dtype_name(name: str) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 
 from backends.backend import Backend
 from engine.convert import normal_dtype
-from engine.errors import ArgumentError, ShapeError
+from engine.errors import ArgumentError, DtypeError, ShapeError
 from engine.layers.layer import Buffer, Layer, as_input
 from engine.layers.linear import positive_whole
 from engine.operations.normalization import BatchNorm as Training
@@ -115,6 +115,8 @@ class LayerNorm(Layer):
 def _rows(owner: str, x: Tensor, features: int) -> Tensor:
     if x.ndim == 0 or x.shape[-1] != features or x.size == 0:
         raise ShapeError(f"{owner}: the input has shape {x.shape}; it needs one sample at least, and {features} features last.")
+    if x.dtype.kind != "f":
+        raise DtypeError(f'{owner}: the input is of {x.dtype}; convert it with .to(dtype="float32").')
     return x if x.ndim == 2 else x.reshape(-1, features)
 
 

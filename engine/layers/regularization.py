@@ -75,6 +75,7 @@ class Dropout(RandomLayer):
         tensor = as_tensor(x)
         if not self.training or self.rate == 0:
             return tensor
+        tensor._require_float("Dropout")
         return apply(operations.Dropout(self.rate, self.key, self._counter_beside(tensor)), tensor)
 
 

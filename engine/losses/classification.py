@@ -12,7 +12,7 @@ from backends.kernels import loss as kernels
 from engine.errors import ArgumentError, DataError
 from engine.losses.loss import Elementwise, Loss, positive
 from engine.operations.loss import LossOperation
-from engine.tensor import Tensor
+from engine.tensor import Tensor, as_tensor
 from engine.value import apply
 
 __all__ = ["BinaryCrossEntropy", "CrossEntropy", "Hinge", "Logistic"]
@@ -86,6 +86,14 @@ class CrossEntropy(Loss):
                 raise self._error(f"class_weight has {len(values)} weights; the prediction has {classes} classes.")
             self._weights[key] = Tensor(values, dtype=prediction.dtype, device=prediction.backend)
         return self._weights[key]
+
+    def counted(self, target: Any, sample_weight: Any = None) -> float:
+        labels = as_tensor(target)
+        if self.class_weight is None or labels.dtype.kind == "f":
+            return super().counted(target, sample_weight)
+        # Labels that are no classes are the call's to refuse.
+        weights = np.take(np.asarray(self.class_weight), labels.numpy(), mode="clip")
+        return float(weights.sum() if sample_weight is None else weights @ as_tensor(sample_weight).numpy())
 
     def __call__(self, prediction: Tensor, target: Any, *, sample_weight: Any = None) -> Tensor:
         self.check_prediction(prediction)

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.errors import ArgumentError, DataError, DeviceError, DtypeError, ShapeError, unknown_name
 from engine.operations.loss import LossOperation
-from engine.tensor import Tensor
+from engine.tensor import Tensor, as_tensor
 from engine.value import apply
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -84,6 +84,10 @@ class Loss:
         """The loss of each unit, of the prediction's shape or (batch,): what a subclass of your own defines."""
         raise NotImplementedError(f"{type(self).__name__}: define unit_losses(self, prediction, target).")
 
+    def counted(self, target: Any, sample_weight: Any = None) -> float:
+        """How much a batch counts among others: its samples, or the weights that its mean divides by."""
+        return float(len(target)) if sample_weight is None else float(as_tensor(sample_weight).numpy().sum())
+
     # -- what is allowed -------------------------------------------------------------------------------
 
     def _error(self, text: str) -> ShapeError:
@@ -153,8 +157,9 @@ class Loss:
         if labels.array.dtype.kind not in "iu":
             raise DtypeError(f"{type(self).__name__}: labels are of {labels.dtype}; give whole numbers, 0 to {classes - 1}.")
         if labels.backend.name == "numpy":
-            # As unsigned numbers the negative ones are huge: one pass finds both ends.
-            unsigned = labels.array.view(f"u{labels.array.dtype.itemsize}")
+            # As unsigned numbers the negative ones are huge: one pass finds both ends. (A byte's -1 is 255: widened first.)
+            wide = labels.array if labels.array.dtype.itemsize == 8 else labels.array.astype("int64")
+            unsigned = wide.view("uint64")
             if unsigned.max() >= classes:
                 wrong = int(np.argmax(unsigned >= classes))
                 raise DataError(
@@ -167,7 +172,7 @@ class Loss:
         if target.backend.name != "numpy":
             return
         values = target.array
-        wrong = (values < low) | (values > high) if between else (values != low) & (values != high)
+        wrong = ~((values >= low) & (values <= high)) if between else (values != low) & (values != high)  # NaN is wrong
         if wrong.any():
             allowed = f"{low:g} to {high:g}" if between else f"{low:g} and {high:g}"
             raise DataError(f"{type(self).__name__}: a target is {values[wrong].flat[0]:g}; allowed are {allowed}.")

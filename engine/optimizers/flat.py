@@ -73,6 +73,30 @@ class FlatBuffer:
                 self.view(self.gradients, position).fill(0)
 
 
+class Stretch:
+    """Neighbours in a flat buffer that take a step together: what their update is handed.
+
+    Attributes:
+        arrays: weights, gradients, and the states in the optimizer's order (None for one that is not kept).
+        work: the temporary arrays.
+        scalars: the numbers of this step, by name, (1,) each.
+    """
+
+    def __init__(self, buffer: FlatBuffer, first: int, last: int, state_names: Sequence[str]) -> None:
+        part = slice(buffer.starts[first], buffer.end(last - 1))
+        self.backend, self.dtype = buffer.backend, buffer.dtype
+        states = [buffer.states[name][part] if name in buffer.states else None for name in state_names]
+        self.arrays = (buffer.weights[part], buffer.gradients[part], *states)
+        self.work = tuple(flat[part] for flat in buffer.work)
+        self.scalars: dict[str, Array] = {}
+
+    def set(self, name: str, value: float) -> None:
+        """Set a number of this step, in the array that it had in the steps before."""
+        if name not in self.scalars:
+            self.scalars[name] = self.backend.empty((1,), self.dtype)
+        self.scalars[name].fill(value)
+
+
 def lay_out(parameters: Sequence[Parameter], state_names: Sequence[str], work: int) -> list[FlatBuffer]:
     """One buffer for each dtype and device among the parameters."""
     kinds: dict[Any, list[Parameter]] = {}

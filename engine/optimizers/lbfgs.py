@@ -7,7 +7,7 @@ import numpy as np
 
 from backends.kernels import quasi_newton as kernels
 from backends.kernels.pair import Array
-from engine.errors import ArgumentError, GradientError, unknown_name
+from engine.errors import ArgumentError, GradientError, ShapeError, unknown_name
 from engine.optimizers.flat import FlatBuffer
 from engine.optimizers.line_search import Point, strong_wolfe
 from engine.optimizers.optimizer import Closure, Optimizer
@@ -72,6 +72,7 @@ class LBFGS(Optimizer):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ArgumentError(f"LBFGS: {name} {value!r} was given; it is a whole number, 1 or above.")
         self._past: dict[str, Any] = self._nothing()
+        self._laid_out: FlatBuffer | None = None  # the buffer whose layout the past has
 
     @staticmethod
     def _nothing() -> dict[str, Any]:
@@ -89,6 +90,7 @@ class LBFGS(Optimizer):
         if any(parameter._gradient is None for parameter in buffer.parameters):
             missing = next(one.name for one in buffer.parameters if one._gradient is None)
             raise GradientError(f"LBFGS: parameter {missing!r} got no gradient from the closure; call backward() in it.")
+        self._move_past(buffer)
         self._iterate(buffer, closure, _number(first_loss))
         self.steps += 1
         return first_loss
@@ -149,37 +151,69 @@ class LBFGS(Optimizer):
         if _dot(buffer, move, change) > 1e-10:
             past["moves"], past["changes"] = [*past["moves"], move][-history:], [*past["changes"], change][-history:]
 
+    def _move_past(self, buffer: FlatBuffer) -> None:
+        """Lay the past out like the buffer; one of other parameters is forgotten."""
+        before, self._laid_out = self._laid_out, buffer
+        if before is None or before is buffer or self._past["direction"] is None:
+            return
+        if [id(one) for one in before.parameters] != [id(one) for one in buffer.parameters]:
+            self._past = self._nothing()
+            return
+        for name in ("moves", "changes"):
+            self._past[name] = [_spread(buffer, _dense(before, array)) for array in self._past[name]]
+        for name in ("gradient", "direction"):
+            self._past[name] = _spread(buffer, _dense(before, self._past[name]))
+
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
         past = self._past
-        if past["direction"] is not None:
-            backend = self.buffers()[0].backend
+        if past["direction"] is not None and self._laid_out is not None:
             named = {"gradient": past["gradient"], "direction": past["direction"]}
             for kind in ("moves", "changes"):
                 named.update({f"{kind}.{number}": array for number, array in enumerate(past[kind])})
-            state["tensors"].update({name: np.array(backend.to_host(array)) for name, array in named.items()})
+            state["tensors"].update({name: _dense(self._laid_out, array) for name, array in named.items()})
         state["settings"]["past"] = {"length": past["length"], "iterations": past["iterations"], "kept": len(past["moves"])}
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        super().load_state_dict(state)
-        saved, tensors = state["settings"]["past"], state["tensors"]
+        settings, tensors = self._own(state)
+        saved = settings.get("past", {"length": 0.0, "iterations": 0, "kept": 0})
+        lists = {kind: [f"{kind}.{number}" for number in range(saved["kept"])] for kind in ("moves", "changes")}
+        names = ["gradient", "direction", *lists["moves"], *lists["changes"]] if tensors else []
+        size = sum(parameter.size for parameter in self._all() if parameter.requires_grad)
+        for name in names:
+            given = tuple(tensors[name].shape) if name in tensors else "nothing"
+            if given != (size,):
+                raise ShapeError(f"load_state_dict: {name} is {given} in the state; it must be {(size,)}.")
+        super().load_state_dict({**state, "tensors": {name: one for name, one in tensors.items() if name not in names}})
         self._past = self._nothing()
-        if "direction" not in tensors:
+        if not names:
             return
-        buffer = self.buffers()[0]
-
-        def here(name: str) -> Array:
-            return buffer.backend.asarray(tensors[name], buffer.dtype)
-
+        buffer = self._laid_out = self.buffers()[0]
         self._past.update(
-            moves=[here(f"moves.{number}") for number in range(saved["kept"])],
-            changes=[here(f"changes.{number}") for number in range(saved["kept"])],
-            gradient=here("gradient"),
-            direction=here("direction"),
+            {kind: [_spread(buffer, tensors[name]) for name in members] for kind, members in lists.items()},
+            gradient=_spread(buffer, tensors["gradient"]),
+            direction=_spread(buffer, tensors["direction"]),
             length=saved["length"],
             iterations=saved["iterations"],
         )
+
+
+def _dense(buffer: FlatBuffer, flat: Array) -> "np.ndarray[Any, Any]":
+    """A flat array on the host, without the gaps between parameters."""
+    host = buffer.backend.to_host(flat)
+    places = zip(buffer.starts, buffer.parameters, strict=True)
+    return np.concatenate([host[start : start + parameter.size] for start, parameter in places])
+
+
+def _spread(buffer: FlatBuffer, dense: "np.ndarray[Any, Any]") -> Array:
+    """The opposite of `_dense`: an array laid out like the buffer's weights, 0 in the gaps."""
+    flat = np.zeros(buffer.size, buffer.dtype)
+    position = 0
+    for start, parameter in zip(buffer.starts, buffer.parameters, strict=True):
+        flat[start : start + parameter.size] = dense[position : position + parameter.size]
+        position += parameter.size
+    return buffer.backend.asarray(flat)
 
 
 def _number(loss: Any) -> float:

@@ -10,7 +10,7 @@ from backends.kernels import optimizer as kernels
 from backends.kernels.arithmetic import Multiply
 from backends.kernels.pair import Array
 from engine.errors import ArgumentError, EngineError, ShapeError
-from engine.optimizers.flat import FlatBuffer, lay_out, runs
+from engine.optimizers.flat import FlatBuffer, Stretch, lay_out, runs
 from engine.schedules import Schedule, from_config
 from engine.tensor import Parameter, Tensor
 
@@ -88,9 +88,11 @@ class Optimizer:
         self.groups = self._make_groups(parameters)
         self.steps = 0
         self._counts = {id(parameter): 0 for parameter in self._all()}
+        self._group_of = {id(parameter): group for group in self.groups for parameter in group.parameters}
         self._buffers: list[FlatBuffer] = []
         self._resting: dict[int, States] = {}  # of parameters that are in no buffer now: frozen ones, or before the first
-        self._scalars: dict[Any, dict[str, Array]] = {}
+        self._stretches: dict[tuple[int, int, int], Stretch] = {}
+        self._not_settings = ("learning_rate", *self.not_for_update)
         self._trained: list[int] = []
 
     # -- what it was given -----------------------------------------------------------------------------
@@ -175,15 +177,15 @@ class Optimizer:
 
     def buffers(self) -> list[FlatBuffer]:
         """The flat buffers, laid out anew (states kept) where a parameter was moved, converted, frozen or set free."""
-        trained = [parameter for parameter in self._all() if parameter.requires_grad]
-        numbers = [id(parameter) for parameter in trained]
+        numbers = [id(parameter) for group in self.groups for parameter in group.parameters if parameter.requires_grad]
         if numbers == self._trained and self._buffers and all(buffer.valid() for buffer in self._buffers):
             return self._buffers
         states = self._states_by_parameter()
+        trained = [parameter for parameter in self._all() if parameter.requires_grad]
         self._buffers = lay_out(trained, self.kept_states(), self.work) if trained else []
         self._trained = numbers
         self._resting = {number: own for number, own in states.items() if number not in set(numbers)}
-        self._scalars.clear()
+        self._stretches.clear()
         for buffer in self._buffers:
             for position, parameter in enumerate(buffer.parameters):
                 for name, value in states.get(id(parameter), {}).items():
@@ -219,16 +221,15 @@ class Optimizer:
     def step(self, closure: Closure | None = None) -> Any:
         """Change every parameter that has a gradient. A closure is called first (it computes the gradients); its loss is returned."""
         loss = closure() if closure is not None else None
-        settings_of = {id(parameter): number for number, group in enumerate(self.groups) for parameter in group.parameters}
         for buffer in self.buffers():
             # Neighbours with the same settings and step count are one stretch, nearly always the whole buffer.
             keys = [
-                None if parameter._gradient is None else (settings_of[id(parameter)], self._counts[id(parameter)])
+                None if parameter._gradient is None else (self._group_of[id(parameter)], self._counts[id(parameter)])
                 for parameter in buffer.parameters
             ]
             for first, last, key in runs(keys):
                 if key is not None:
-                    self._update(buffer, buffer.starts[first], buffer.end(last - 1), self.groups[key[0]], key[1] + 1)
+                    self._update(self._stretch(buffer, first, last), key[0], key[1] + 1)
             for parameter in buffer.parameters:
                 if parameter._gradient is not None:
                     self._counts[id(parameter)] += 1
@@ -236,30 +237,19 @@ class Optimizer:
         self.steps += 1
         return loss
 
-    def _update(self, buffer: FlatBuffer, start: int, end: int, group: Group, count: int) -> None:
-        settings = dict(group.settings)
-        values = {"learning_rate": group.learning_rate(self.steps), **self.corrections(count, settings)}
-        del settings["learning_rate"]
-        for name in self.not_for_update:
-            del settings[name]
-        scalars = self._scalars.setdefault((id(buffer), id(group)), {})
-        for name, value in values.items():
-            if name not in scalars:
-                scalars[name] = buffer.backend.empty((1,), buffer.dtype)
-            scalars[name].fill(value)
-        whole = start == 0 and end == buffer.size
+    def _stretch(self, buffer: FlatBuffer, first: int, last: int) -> Stretch:
+        key = (id(buffer), first, last)
+        if key not in self._stretches:
+            self._stretches[key] = Stretch(buffer, first, last, type(self).states)
+        return self._stretches[key]
 
-        def part(flat: Array) -> Array:
-            return flat if whole else flat[start:end]
-
-        buffer.backend.kernel(self.update)(
-            buffer.backend.xp,
-            part(buffer.weights),
-            part(buffer.gradients),
-            *(part(buffer.states[name]) if name in buffer.states else None for name in type(self).states),
-            work=tuple(part(flat) for flat in buffer.work),
-            **scalars,
-            **settings,
+    def _update(self, stretch: Stretch, group: Group, count: int) -> None:
+        stretch.set("learning_rate", group.learning_rate(self.steps))
+        for name, value in self.corrections(count, group.settings).items():
+            stretch.set(name, value)
+        settings = {name: value for name, value in group.settings.items() if name not in self._not_settings}
+        stretch.backend.kernel(self.update)(
+            stretch.backend.xp, *stretch.arrays, work=stretch.work, **stretch.scalars, **settings
         )
 
     def corrections(self, count: int, settings: Mapping[str, Any]) -> dict[str, float]:

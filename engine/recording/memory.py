@@ -1,0 +1,164 @@
+"""Whose memory is this array? Known stretches of memory, and whether two recordings did the same to the same arrays."""
+
+import bisect
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from backends.backend import Backend
+from backends.kernels.pair import Array
+
+PLAIN = (bool, int, float, complex, str, bytes, type(None))
+
+
+def is_array(value: Any) -> bool:
+    """Whether this is an array of the host or of a device."""
+    return isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")
+
+
+def address(array: Array) -> int:
+    """Where an array's first element lies."""
+    interface = array.__array_interface__ if isinstance(array, np.ndarray) else array.__cuda_array_interface__
+    return int(interface["data"][0])
+
+
+def extent(array: Array) -> tuple[int, int]:
+    """The first byte of an array's elements, and the one after the last."""
+    start = end = address(array)
+    if array.size == 0:
+        return start, end
+    for length, stride in zip(array.shape, array.strides, strict=True):
+        reach = (length - 1) * stride
+        start, end = start + min(reach, 0), end + max(reach, 0)
+    return start, end + int(array.dtype.itemsize)
+
+
+def same_place(a: Array, b: Array) -> bool:
+    """Whether two arrays are the same elements in the same form."""
+    return bool(address(a) == address(b) and a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype)
+
+
+def like(backend: Backend, array: Array, dtype: Any = None) -> Array:
+    """A new array of the same shape, its axes in the same order in memory: what NumPy's copies are like.
+
+    The order decides which loops a kernel runs, so that it decides the last bits.
+    """
+    kind = array.dtype if dtype is None else dtype
+    if array.ndim < 2 or array.flags.c_contiguous:
+        return backend.empty(array.shape, kind)
+    order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+    made = backend.empty([array.shape[axis] for axis in order], kind)
+    return made.transpose([order.index(axis) for axis in range(array.ndim)])
+
+
+class Memory:
+    """Stretches of memory, numbered in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.arrays: list[Array] = []
+        self._starts: list[int] = []
+        self._stretches: list[tuple[int, int, int]] = []
+
+    def add(self, array: Array) -> None:
+        """Know an array's memory; what lies within known memory is known already."""
+        start, end = extent(array)
+        if self.find(array) is not None:
+            return
+        place = bisect.bisect(self._starts, start)
+        self._starts.insert(place, start)
+        self._stretches.insert(place, (start, end, len(self.arrays)))
+        self.arrays.append(array)
+
+    def find(self, array: Array) -> tuple[int, int] | None:
+        """Which known array holds this one, and how many bytes after its start; None where none does."""
+        start, end = extent(array)
+        place = bisect.bisect(self._starts, start) - 1
+        # Stretches may overlap (a matrix and one of its columns): an earlier one may reach farther.
+        while place >= 0:
+            first, last, number = self._stretches[place]
+            if first <= start and end <= last:
+                return number, address(array) - first
+            place -= 1
+        return None
+
+    def __contains__(self, array: Array) -> bool:
+        return self.find(array) is not None
+
+    def nbytes(self) -> int:
+        """How many bytes all of them hold."""
+        return sum(int(array.nbytes) for array in self.arrays)
+
+
+def arrays_in(value: Any) -> Iterator[Array]:
+    """Every array among the arguments of a call."""
+    if is_array(value):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for part in value:
+            yield from arrays_in(part)
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from arrays_in(part)
+    elif isinstance(value, slice):
+        yield from arrays_in((value.start, value.stop, value.step))
+
+
+class Comparison:
+    """Whether two recordings of one signature are the same program.
+
+    Buffers must be alike by number and place. An array from outside must be the same memory in both, or a constant that
+    was copied from the host with the same values. Everything else must be equal.
+    """
+
+    def __init__(self, first: Any, second: Any) -> None:
+        self.first, self.second = first, second
+
+    def difference(self) -> str | None:
+        """What differs, in words; None where nothing does."""
+        if len(self.first.calls) != len(self.second.calls):
+            return f"one call ran {len(self.first.calls)} kernels, the next {len(self.second.calls)}"
+        for number, (one, other) in enumerate(zip(self.first.calls, self.second.calls, strict=True)):
+            name = getattr(one[0], "__qualname__", type(one[0]).__name__)
+            if not self._function(one[0], other[0]):
+                return f"kernel {number} was {name}, then {getattr(other[0], '__qualname__', other[0])}"
+            if not self._same(one[1:], other[1:]):
+                return f"kernel {number}, {name}, got other arrays or numbers the next time"
+        return None
+
+    def _function(self, a: Any, b: Any) -> bool:
+        if a == b:
+            return True
+        mine, other = getattr(a, "__self__", None), getattr(b, "__self__", None)
+        if mine is None or type(mine) is not type(other) or a.__name__ != b.__name__ or not hasattr(mine, "described"):
+            return False
+        return self._same(mine.described(), other.described())
+
+    def _same(self, a: Any, b: Any) -> bool:
+        if is_array(a) and is_array(b):
+            return self._same_array(a, b)
+        if type(a) is not type(b):
+            return False
+        if isinstance(a, (tuple, list)):
+            return len(a) == len(b) and all(self._same(one, other) for one, other in zip(a, b, strict=True))
+        if isinstance(a, dict):
+            return a.keys() == b.keys() and all(self._same(value, b[key]) for key, value in a.items())
+        if isinstance(a, slice):
+            return self._same((a.start, a.stop, a.step), (b.start, b.stop, b.step))
+        if isinstance(a, (*PLAIN, np.generic)):
+            return bool(a == b or (a != a and b != b))
+        if a is b:
+            return True
+        if hasattr(a, "described"):
+            return self._same(a.described(), b.described())
+        return isinstance(a, np.dtype) and bool(a == b)
+
+    def _same_array(self, a: Array, b: Array) -> bool:
+        places = self.first.buffers.find(a), self.second.buffers.find(b)
+        if places[0] is not None or places[1] is not None:
+            return places[0] == places[1] and a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype
+        if same_place(a, b):
+            return True
+        if a not in self.first.constants or b not in self.second.constants or type(a) is not np.ndarray:
+            return False
+        return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()

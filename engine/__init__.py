@@ -11,39 +11,21 @@ from backends.devices import devices as devices
 from engine.autodiff import no_grad as no_grad
 from engine.errors import (
     ArgumentError as ArgumentError,
-)
-from engine.errors import (
     DataError as DataError,
-)
-from engine.errors import (
     DeviceError as DeviceError,
-)
-from engine.errors import (
     DtypeError as DtypeError,
-)
-from engine.errors import (
     EngineError as EngineError,
-)
-from engine.errors import (
+    FileError as FileError,
     GradientError as GradientError,
-)
-from engine.errors import (
     NotFiniteError as NotFiniteError,
-)
-from engine.errors import (
     ShapeError as ShapeError,
-)
-from engine.errors import (
     UnknownNameError as UnknownNameError,
 )
 from engine.functions import *  # noqa: F403  # each file's own list says what is public
 from engine.functions import __all__ as _functions
 from engine.operations.core import Operation as Operation
-from engine.random import default_generator as default_generator
-from engine.random import seed as seed
-from engine.tensor import Parameter as Parameter
-from engine.tensor import Tensor as Tensor
-from engine.tensor import tensor as tensor
+from engine.random import default_generator as default_generator, seed as seed
+from engine.tensor import Parameter as Parameter, Tensor as Tensor, tensor as tensor
 from engine.value import apply as apply
 
 __version__ = "0.1.0"
@@ -51,66 +33,33 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from engine import (
         data as data,
-    )
-    from engine import (
         initializers as initializers,
-    )
-    from engine import (
         layers as layers,
-    )
-    from engine import (
         losses as losses,
-    )
-    from engine import (
         metrics as metrics,
-    )
-    from engine import (
         optimizers as optimizers,
-    )
-    from engine import (
         plot as plot,
-    )
-    from engine import (
         schedules as schedules,
     )
     from engine.averaging import ExponentialMovingAverage as ExponentialMovingAverage
-    from engine.callbacks import Callback as Callback
-    from engine.callbacks import EarlyStopping as EarlyStopping
-    from engine.callbacks import StepBelow as StepBelow
+    from engine.callbacks import Callback as Callback, EarlyStopping as EarlyStopping, StepBelow as StepBelow
     from engine.checks.gradient import gradcheck as gradcheck
-    from engine.checks.graph import Graph as Graph
-    from engine.checks.graph import graph as graph
-    from engine.checks.jacobian import jacobian as jacobian
-    from engine.checks.jacobian import numerical_gradient as numerical_gradient
+    from engine.checks.graph import Graph as Graph, graph as graph
+    from engine.checks.jacobian import jacobian as jacobian, numerical_gradient as numerical_gradient
     from engine.history import History as History
     from engine.layers import *  # noqa: F403
     from engine.losses import *  # noqa: F403
-    from engine.model_summary import Summary as Summary
-    from engine.model_summary import summary as summary
+    from engine.model_summary import Summary as Summary, summary as summary
     from engine.optimizers import *  # noqa: F403
     from engine.penalties import *  # noqa: F403
     from engine.schedules import (
         Constant as Constant,
-    )
-    from engine.schedules import (
         Cosine as Cosine,
-    )
-    from engine.schedules import (
         Exponential as Exponential,
-    )
-    from engine.schedules import (
         OneCycle as OneCycle,
-    )
-    from engine.schedules import (
         ReduceOnPlateau as ReduceOnPlateau,
-    )
-    from engine.schedules import (
         Schedule as Schedule,
-    )
-    from engine.schedules import (
         Step as Step,
-    )
-    from engine.schedules import (
         Warmup as Warmup,
     )
     from engine.trainer import Trainer as Trainer
@@ -144,6 +93,7 @@ _EAGER = [
     "DeviceError",
     "DtypeError",
     "EngineError",
+    "FileError",
     "GradientError",
     "NotFiniteError",
     "Operation",

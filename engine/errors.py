@@ -11,6 +11,7 @@ __all__ = [
     "DeviceError",
     "DtypeError",
     "EngineError",
+    "FileError",
     "GradientError",
     "NotFiniteError",
     "ShapeError",
@@ -43,6 +44,10 @@ class DataError(EngineError, ValueError):
     """Data that cannot be trained on: not finite, ragged, empty, missing."""
 
 
+class FileError(EngineError, OSError):
+    """A file that cannot be written: a full or read-only disk, a folder that is missing."""
+
+
 class NotFiniteError(EngineError, ArithmeticError):
     """A loss or a gradient that is NaN or infinite; the weights were left as they were."""
 
@@ -54,6 +59,7 @@ for _error in (
     ArgumentError,
     UnknownNameError,
     DataError,
+    FileError,
     NotFiniteError,
 ):
     _error.__module__ = "engine"  # users see engine.ShapeError, the name that they can catch

@@ -8,7 +8,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import ArgumentError, DataError, EngineError, unknown_name
+from engine.errors import ArgumentError, DataError, unknown_name
+from engine.files import not_written, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -134,7 +135,7 @@ class History:
         The file is replaced as a whole: a reader, or a run that is killed, sees the old one or the new one.
 
         Raises:
-            EngineError: the file cannot be written.
+            FileError: the file cannot be written.
         """
         text = self._lines(0)
         write_whole(path, text)
@@ -147,7 +148,7 @@ class History:
         a file that something else has changed.
 
         Raises:
-            EngineError: the file cannot be written; it is then as it was.
+            FileError: the file cannot be written; it is then as it was.
         """
         where, columns, rows, size = self._file or ("", [], 0, 0)
         known = where == os.path.abspath(path) and columns == list(self._columns) and rows <= self._epochs
@@ -165,7 +166,7 @@ class History:
                     file.truncate(size)
                     raise
         except OSError as error:
-            raise _not_written(path, error) from None
+            raise not_written(path, error) from None
         self._file = (where, columns, self._epochs, size + len(text))
 
     @staticmethod
@@ -253,31 +254,3 @@ def _number(name: str, value: Any) -> float:
 
 def _cell(value: float) -> str:
     return repr(value)  # the shortest text that reads back as the same float
-
-
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Replace a file as a whole: what is read there is the old content or the new, never a part.
-
-    Raises:
-        EngineError: it cannot be written; nothing is left behind.
-    """
-    target = os.path.abspath(path)
-    partial = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.{os.getpid()}.partial")
-    try:
-        try:
-            with open(partial, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())  # the content is on the disk before the name points at it
-            os.replace(partial, target)
-        except OSError:
-            if os.path.exists(partial):
-                os.unlink(partial)
-            raise
-    except OSError as error:
-        raise _not_written(path, error) from None
-
-
-def _not_written(path: str | os.PathLike[str], error: OSError) -> EngineError:
-    place = os.fspath(path)
-    return EngineError(f"{place}: could not be written: {error.strerror}. Free some space or name another place.")

@@ -24,7 +24,10 @@ class Penalty:
         """The penalty of a model's weights, 0 where it has none."""
         parameters = model.parameters() if isinstance(model, Layer) else list(model)
         weights = [one for one in parameters if getattr(one, "regularized", True)]
-        return self.of_weights(weights) if weights else Tensor(0.0)
+        if weights:
+            return self.of_weights(weights)
+        like = {"dtype": parameters[0].dtype, "device": parameters[0].backend} if parameters else {}
+        return Tensor(0.0, **like)
 
     def of_weights(self, weights: list[Any]) -> Tensor:
         """The penalty of these weights."""

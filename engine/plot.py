@@ -23,7 +23,8 @@ import numpy as np
 from engine.autodiff import no_grad
 from engine.data.dataset import Dataset
 from engine.errors import ArgumentError, DataError, ShapeError, unknown_name
-from engine.history import History, write_whole
+from engine.files import write_whole
+from engine.history import History
 from engine.layers.layer import Layer
 from engine.model_summary import evaluation
 from engine.tensor import Tensor

@@ -15,7 +15,7 @@ from engine import checkpoint
 from engine.data import Dataset, Preparation, Standardize
 from engine.data.preparation import from_dict
 from engine.errors import ArgumentError, DataError, EngineError
-from engine.history import write_whole
+from engine.files import write_whole
 from engine.layers import Layer
 from engine.toml import to_toml
 

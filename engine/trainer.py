@@ -25,7 +25,6 @@ from engine.optimizers import Optimizer
 from engine.penalties import Penalty
 from engine.tensor import Tensor
 
-
 Counted = tuple[int, Tensor, float]  # a batch's number, its loss, and how much it counts
 
 
@@ -242,14 +241,14 @@ class Trainer:
         """The optimizer's step; the loss of each batch, with the penalty, as it was before."""
         evaluations: list[list[Counted]] = []
         counts = [self._count(batch) for _, batch in group]
+        # Over several batches each one's mean counts by its samples: together, the mean over all samples.
+        shares = [self._share(count) / self._share(sum(counts)) for count in counts]
 
         def closure() -> Tensor:
             self.optimizer.zero_grad()
             losses: list[Counted] = []
-            for (number, batch), count in zip(group, counts, strict=True):
+            for (number, batch), count, share in zip(group, counts, shares, strict=True):
                 loss = self._forward(batch, remember=not evaluations)
-                # Over several batches each one's mean counts by its samples: together, the mean over all samples.
-                share = self._share(count) / self._share(sum(counts))
                 loss.backward(None if len(group) == 1 else Tensor.wrap(_full(loss, share), loss.backend))
                 losses.append((number, loss.detach(), count))
             penalty = self._penalty()
@@ -258,10 +257,9 @@ class Trainer:
             evaluations.append(losses)
             if len(evaluations) == 1:
                 self._require_finite(group, losses, epoch)
-            whole = losses[0][1]
-            if len(losses) > 1:
-                whole = stack([loss * (self._share(count) / self._share(sum(counts))) for _, loss, count in losses]).sum()
-            return whole
+            if len(losses) == 1:
+                return losses[0][1]
+            return stack([loss * share for (_, loss, _), share in zip(losses, shares, strict=True)]).sum()
 
         if self.optimizer.needs_closure:
             self.optimizer.step(closure)
@@ -282,9 +280,15 @@ class Trainer:
 
     def _count(self, batch: Any) -> float:
         """How much a batch counts in a mean over all samples: its samples, or the sum of their weights."""
-        if isinstance(self.loss, Loss) and self._averages:
-            return self.loss.counted(batch[1], batch[2] if len(batch) > 2 else None)
-        return float(len(batch[0]))
+        if not isinstance(self.loss, Loss) or not self._averages:
+            return float(len(batch[0]))
+        count = self.loss.counted(batch[1], batch[2] if len(batch) > 2 else None)
+        if count == 0:
+            raise DataError(
+                "Trainer: the weights of a batch are all 0, and a mean divides by their sum; use larger batches, or leave "
+                "these samples out."
+            )
+        return count
 
     @property
     def _averages(self) -> bool:
@@ -359,9 +363,9 @@ class Trainer:
         with self._mode(training=False):
             for batch in batches:
                 x, y, *weights = batch
+                count = self._count(batch)
                 prediction = self._output(x)
                 loss = self.loss(prediction, y, sample_weight=weights[0]) if weights else self.loss(prediction, y)
-                count = self._count(batch)
                 total, counted = total + loss.item() * self._share(count), counted + count
                 for metric in held.values():
                     metric.update(prediction, y)
@@ -392,7 +396,7 @@ class Trainer:
                 yield
             else:
                 averaged = contextlib.nullcontext() if self.ema is None else self.ema.applied()
-                with autodiff.no_grad(), averaged:
+                with autodiff.no_grad(), averaged, np.errstate(all="ignore"):  # a loss tells what is not finite
                     yield
         finally:
             for layer, mode in modes:

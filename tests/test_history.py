@@ -9,8 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from engine.errors import ArgumentError, DataError, EngineError, UnknownNameError
-from engine.history import History, write_whole
+from engine.errors import ArgumentError, DataError, FileError, UnknownNameError
+from engine.files import write_whole
+from engine.history import History
 
 
 def made(*rows):
@@ -188,7 +189,7 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 def test_what_cannot_be_written_leaves_nothing_behind(tmp_path, monkeypatch):
-    with pytest.raises(EngineError, match=r"history\.csv: could not be written: No such file"):
+    with pytest.raises(FileError, match=r"history\.csv: could not be written: No such file"):
         made({"loss": 1.0}).to_csv(tmp_path / "none" / "history.csv")
     path = tmp_path / "history.csv"
     write_whole(path, b"before")
@@ -197,7 +198,7 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(EngineError, match=r"No space left on device\. Free some space"):
+    with pytest.raises(FileError, match=r"No space left on device\. Free some space"):
         made({"loss": 1.0}).to_csv(path)
     assert path.read_bytes() == b"before"
     assert os.listdir(tmp_path) == ["history.csv"]
@@ -215,7 +216,7 @@ def test_a_full_disk_takes_back_half_a_line(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 4, hard))
     try:
-        with pytest.raises(EngineError, match="could not be written"):
+        with pytest.raises(FileError, match="could not be written"):
             history.append_csv(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -88,7 +88,7 @@ REFUSED = {
     "logits of one axis": (lambda: en.CrossEntropy()(logits(3), 0), en.ShapeError, r"logits are \(batch, classes\)"),
     "scores of three axes": (lambda: en.Hinge()(logits(2, 3, 4), 0), en.ShapeError, r"scores are \(batch, classes\)"),
     "an array as prediction": (
-        lambda: en.Hinge()(LOGITS, CLASSES),
+        lambda: en.Hinge()(np.zeros((2, 3)), [0, 1]),
         en.DtypeError,
         "the prediction is ndarray; give the model",
     ),

@@ -460,6 +460,7 @@ def test_nan_and_infinity_pass_through(backend):
     assert str(x.sigmoid().tolist()[:3]) == "[nan, 1.0, 0.0]"
     assert str(x.max().item()) == "nan"
     assert str((x + 1.0).tolist()) == "[nan, inf, -inf, 2.0]"
+    assert gradient_at(lambda x: x.max(), [np.nan, 1.0], backend) == [0.0, 0.0]  # no element equals the result
 
 
 # -- empty arrays ----------------------------------------------------------------------------------------

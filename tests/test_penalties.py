@@ -79,7 +79,9 @@ def test_frozen_weights_count_without_a_gradient(penalty, value, slope):
 def test_a_model_without_weights_costs_nothing(penalty, value, slope):
     assert penalty(en.ReLU()).item() == 0.0
     assert penalty([]).item() == 0.0
-    assert not penalty(en.BatchNorm(3)).requires_grad
+    nothing = penalty(en.BatchNorm(3).to(dtype="float64"))
+    assert not nothing.requires_grad
+    assert nothing.dtype == "float64"
 
 
 def test_a_shared_weight_counts_once():

@@ -2,11 +2,8 @@
 
 import html
 import math
-import os
-import tempfile
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 from engine.checks.layout import layout
 from engine.checks.notation import GRADIENT, Picture, PictureEdge, PictureNode
@@ -69,30 +66,6 @@ def svg(picture: Picture) -> str:
             "",
         ]
     )
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all: under another name in the same folder first."""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException as error:
-        os.unlink(name)
-        if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror, str(path)) from None
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 # -- nodes -----------------------------------------------------------------------------------------------

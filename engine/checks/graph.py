@@ -13,6 +13,7 @@ from engine.checks.parts import GraphEdge, GraphNode, Multiplications, Path, bet
 from engine.checks.replay import output_of, refuse_changed, same
 from engine.checks.reverse import reverse, unit
 from engine.errors import ArgumentError, GradientError, unknown_name
+from engine.files import write_whole
 from engine.tensor import Tensor
 
 LARGEST = 1_000_000  # elements of a Jacobian that is made without being asked for by `largest=`
@@ -298,13 +299,13 @@ class Graph:
         """Write the picture; the suffix chooses the form: .svg, .dot (or .gv), .mmd.
 
         Raises:
-            UnknownNameError: another suffix. OSError: the file cannot be written; nothing half-written is left behind.
+            UnknownNameError: another suffix. FileError: the file cannot be written; nothing half-written is left behind.
         """
         writers = {".svg": self.to_svg, ".dot": self.to_dot, ".gv": self.to_dot, ".mmd": self.to_mermaid}
         suffix = FilePath(path).suffix.lower()
         if suffix not in writers:
             raise unknown_name("graph.save: suffix", suffix, writers)
-        drawing.write_whole(FilePath(path), writers[suffix](labels))
+        write_whole(path, writers[suffix](labels).encode())
 
     def __repr__(self) -> str:
         return f"<Graph of {self.root.title!r}: {len(self.nodes)} nodes, {len(self.edges)} edges>"

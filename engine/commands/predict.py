@@ -14,7 +14,7 @@ from engine.commands import build, inputs, options, parsing, report, task
 from engine.commands.evaluate import load_part, make_trainer
 from engine.data import names
 from engine.errors import ArgumentError
-from engine.history import write_whole
+from engine.files import write_whole
 from engine.runs import Run
 
 

@@ -9,9 +9,11 @@ from engine.convert import normal_dtype
 from engine.errors import ArgumentError, DtypeError, ShapeError
 from engine.layers.layer import Buffer, Layer, as_input
 from engine.layers.linear import positive_whole
-from engine.operations.normalization import BatchNorm as Training
-from engine.operations.normalization import BatchNormEvaluation as Evaluation
-from engine.operations.normalization import LayerNorm as LayerNormOperation
+from engine.operations.normalization import (
+    BatchNorm as Training,
+    BatchNormEvaluation as Evaluation,
+    LayerNorm as LayerNormOperation,
+)
 from engine.tensor import Parameter, Tensor
 from engine.value import apply
 

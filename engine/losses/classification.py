@@ -93,7 +93,7 @@ class CrossEntropy(Loss):
             return super().counted(target, sample_weight)
         # Labels that are no classes are the call's to refuse.
         weights = np.take(np.asarray(self.class_weight), labels.numpy(), mode="clip")
-        return float(weights.sum() if sample_weight is None else weights @ as_tensor(sample_weight).numpy())
+        return float(weights.sum() if sample_weight is None else (weights * as_tensor(sample_weight).numpy()).sum())
 
     def __call__(self, prediction: Tensor, target: Any, *, sample_weight: Any = None) -> Tensor:
         self.check_prediction(prediction)

@@ -1,7 +1,6 @@
 """What is a loss? A check of the target's form, and one number with its gradient; by name for the command line."""
 
 import inspect
-import math
 import re
 from typing import Any, ClassVar
 

@@ -53,10 +53,10 @@ def signature(value: Any, inputs: list[Any]) -> Any:
         return (Tensor, array.shape, array.dtype, array.strides, value.backend, value.requires_grad, grad)
     if isinstance(value, PLAIN):
         return (type(value), value)
-    if type(value) in (tuple, list):
+    if isinstance(value, (tuple, list)):
         return (type(value), *(signature(part, inputs) for part in value))
-    if type(value) is dict:
-        return (dict, *((key, signature(part, inputs)) for key, part in value.items()))
+    if isinstance(value, dict):
+        return (type(value), *((key, signature(part, inputs)) for key, part in value.items()))
     if is_input(value):
         for number, known in enumerate(inputs):
             if known is value:
@@ -135,13 +135,14 @@ class Input:
         written: whether the function changes it in place.
     """
 
-    def __init__(self, given: Any, recorder: Any) -> None:
-        self.given = given
+    def __init__(self, number: int, given: Any, recorder: Any) -> None:
+        self.number, self.given = number, given
+        self.last_gradient: Array = None
         self.written = False
         self.backend: Backend | None = None
         self.handed: Any
         if isinstance(given, Tensor):
-            self.backend, self.array = given.backend, given.array
+            self.backend, self.array = given.backend, None
             self.buffer = _strided_like(given.backend, given.array)
             self.handed = Tensor.wrap(self.buffer, given.backend)
             self.handed.requires_grad = given.requires_grad
@@ -153,9 +154,13 @@ class Input:
             self.handed = given.view(HandedArray)
             self.handed.recorder = recorder
         else:
-            self.array = given
+            self.array = None
             self.backend = _backend_of(given)
             self.handed = self.buffer = like(self.backend, given)
+
+    def described(self) -> int:
+        """What two recordings of it have in common: its place among the arguments."""
+        return self.number
 
     def load(self, given: Any) -> None:
         """Take over the values of a new call."""
@@ -167,9 +172,21 @@ class Input:
             self.backend.xp.copyto(self.buffer, given)
             return
         self.backend.xp.copyto(self.buffer, given.array)
+        self.handed._gradient = None
         if given.requires_grad and given._gradient is not None:
             self.backend.xp.copyto(self.handed._gradient_buffer, given._gradient)
             self.handed._gradient = self.handed._gradient_buffer
+
+    def ran(self) -> None:
+        """Note what the recorded function left: every replay leaves the same."""
+        if isinstance(self.handed, Tensor):
+            self.last_gradient = self.handed._gradient
+
+    def finish_replay(self) -> None:
+        """After a replay the stand-in is as the recorded call left it."""
+        if isinstance(self.handed, Tensor):
+            self.handed._gradient = self.last_gradient
+        self.finish()
 
     def finish(self, failed: bool = False) -> None:
         """Give the caller's tensor what the function did to its stand-in: a gradient, a change in place."""
@@ -212,10 +229,11 @@ def handed(value: Any, inputs: Sequence[Input], given: Sequence[Any]) -> Any:
     """An argument with its arrays replaced by their stand-ins."""
     if is_input(value):
         return next(one.handed for one, array in zip(inputs, given, strict=True) if array is value)
-    if type(value) in (tuple, list):
-        return type(value)(handed(part, inputs, given) for part in value)
-    if type(value) is dict:
-        return {key: handed(part, inputs, given) for key, part in value.items()}
+    if isinstance(value, (tuple, list)):
+        parts = [handed(part, inputs, given) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if isinstance(value, dict):
+        return type(value)({key: handed(part, inputs, given) for key, part in value.items()})
     return value
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from backends.backend import Backend
 from backends.kernels.pair import Array
+from engine.value import Value
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
@@ -59,6 +60,7 @@ class Memory:
         self.arrays: list[Array] = []
         self._starts: list[int] = []
         self._stretches: list[tuple[int, int, int]] = []
+        self._longest = 0
 
     def add(self, array: Array) -> None:
         """Know an array's memory; what lies within known memory is known already."""
@@ -68,6 +70,7 @@ class Memory:
         place = bisect.bisect(self._starts, start)
         self._starts.insert(place, start)
         self._stretches.insert(place, (start, end, len(self.arrays)))
+        self._longest = max(self._longest, end - start)
         self.arrays.append(array)
 
     def find(self, array: Array) -> tuple[int, int] | None:
@@ -75,7 +78,7 @@ class Memory:
         start, end = extent(array)
         place = bisect.bisect(self._starts, start) - 1
         # Stretches may overlap (a matrix and one of its columns): an earlier one may reach farther.
-        while place >= 0:
+        while place >= 0 and self._starts[place] >= start - self._longest:
             first, last, number = self._stretches[place]
             if first <= start and end <= last:
                 return number, address(array) - first
@@ -130,13 +133,19 @@ class Comparison:
         if a == b:
             return True
         mine, other = getattr(a, "__self__", None), getattr(b, "__self__", None)
+        if isinstance(mine, Value) and isinstance(other, Value):
+            return a.__name__ == b.__name__ and mine._version is other._version
         if mine is None or type(mine) is not type(other) or a.__name__ != b.__name__ or not hasattr(mine, "described"):
             return False
         return self._same(mine.described(), other.described())
 
     def _same(self, a: Any, b: Any) -> bool:
+        if a is b:
+            return True
         if is_array(a) and is_array(b):
             return self._same_array(a, b)
+        if isinstance(a, Value) and isinstance(b, Value):
+            return self._same_array(a.array, b.array)
         if type(a) is not type(b):
             return False
         if isinstance(a, (tuple, list)):
@@ -147,8 +156,6 @@ class Comparison:
             return self._same((a.start, a.stop, a.step), (b.start, b.stop, b.step))
         if isinstance(a, (*PLAIN, np.generic)):
             return bool(a == b or (a != a and b != b))
-        if a is b:
-            return True
         if hasattr(a, "described"):
             return self._same(a.described(), b.described())
         return isinstance(a, np.dtype) and bool(a == b)

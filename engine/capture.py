@@ -1,0 +1,210 @@
+"""How is a step run faster? `capture` records its kernel calls once and replays them without the graph."""
+
+import functools
+import threading
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from backends.backend import Backend
+from engine import autodiff
+from engine.errors import ArgumentError
+from engine.recording.arguments import Input, Output, Unreturnable, handed, signature
+from engine.recording.memory import Comparison
+from engine.recording.program import Program
+from engine.recording.recorder import Recorder
+
+LIMIT = 16
+"""How many recordings a captured function keeps; the one unused longest makes room for a new one."""
+
+TRIES = 8
+"""How often a function may set something up, or do something else than the time before, until it runs eagerly."""
+
+_recording = threading.RLock()  # one recording at a time: it listens to the backends, which threads share
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def capture(function: Callable[P, R]) -> "Capture[P, R]":
+    """The function, recorded once per signature and then replayed: the same kernels on the same arrays, without the graph.
+
+    A replay gives the same bits as the function itself; it runs no Python of it. What happens at each call:
+
+    - **Inputs** are the Tensors and arrays among the arguments, also within lists, tuples and dictionaries: their values
+      are copied in. Everything else is **frozen**: other arguments, numbers and lists that the function makes tensors of,
+      attributes of layers, Python variables.
+    - A new recording is made where the frozen arguments differ, or an input's shape, dtype, strides, device or
+      requires_grad, no_grad, a layer's train mode, a parameter's requires_grad, whether it had a gradient where the
+      function asks, an optimizer's settings, or the array of a parameter (`Layer.to`). 16 recordings are kept; a warning
+      says when one is dropped.
+    - Learning rates, schedules and step counts are worked out anew for every replay, and the losses' checks of labels and
+      targets are repeated. An `Operation` of your own is called again, forward and backward. Other functions that it
+      captures run within its recording.
+    - **Outputs** are copies without history, in the tuples, lists and dictionaries that the function returns; an argument
+      or a Parameter is returned as itself.
+    - A function that **reads a value** (``item()``, ``numpy()``, ``float()``, ``if``) runs eagerly from then on, with one
+      RuntimeWarning that names the line; so does one that NumPy computes in, whose optimizer needs a closure's value
+      (LBFGS), or whose kernel calls differ from call to call. ``step.reason`` says why; it is None otherwise.
+
+    The first call of an optimizer lays out its parameters, and is not kept; a function that reads arrays from outside
+    other than parameters is recorded twice and the two are compared. Limits: what the function does to Python's objects
+    (a counter, a list that it appends to) happens while it is recorded only; arithmetic on raw arrays
+    (``tensor.array``) is not seen; a tensor that is kept in another way than by returning it changes with the next call.
+
+    Args:
+        function: any function of tensors: a forward pass, or a whole training step.
+
+    >>> import engine as en
+    >>> model = en.Linear(2, 1, generator=0)
+    >>> optimizer = en.SGD(model.parameters(), learning_rate=0.1)
+    >>> loss_function = en.MeanSquaredError()
+    >>> @capture
+    ... def step(x, y):
+    ...     loss = loss_function(model(x), y)
+    ...     optimizer.zero_grad()
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     return loss
+    >>> x, y = en.tensor([[1.0, 2.0], [3.0, 1.0]]), en.tensor([[1.0], [2.0]])
+    >>> losses = [step(x, y).item() for _ in range(50)]
+    >>> losses[-1] < 0.1 * losses[0], step.reason, optimizer.steps
+    (True, None, 50)
+    """
+    return function if isinstance(function, Capture) else Capture(function)
+
+
+class Capture(Generic[P, R]):
+    """A captured function; see `capture`.
+
+    Attributes:
+        function: what was captured.
+        reason: why it runs eagerly; None where it is recorded.
+    """
+
+    def __init__(self, function: Callable[P, R]) -> None:
+        if not callable(function):
+            raise ArgumentError(f"capture: {type(function).__name__} was given; give a function of tensors.")
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.reason: str | None = None
+        self._programs: dict[Any, list[Program]] = {}
+        self._candidates: dict[Any, list[Program]] = {}
+        self._setups = 0
+        self._dropped = False
+        self._lock = threading.RLock()
+
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        return self if owner is None else types.MethodType(self, owner)
+
+    def __call__(self, *arguments: P.args, **named: P.kwargs) -> R:
+        recorder = Backend.recorder
+        if self.reason is not None or (recorder is not None and recorder.thread == threading.get_ident()):
+            return self.function(*arguments, **named)
+        with self._lock:
+            given: list[Any] = []
+            key = (autodiff.mode.enabled, signature(arguments, given), signature(named, given) if named else None)
+            programs = self._programs.get(key)
+            if programs is not None:
+                for program in programs:
+                    if program.holds():
+                        result: R = program.replay(given)
+                        return result
+            return self._record(key, given, arguments, named)
+
+    @property
+    def programs(self) -> list[Program]:
+        """The recordings, the one used longest ago first."""
+        return [program for programs in self._programs.values() for program in programs]
+
+    def __repr__(self) -> str:
+        name = getattr(self.function, "__qualname__", repr(self.function))
+        if self.reason is not None:
+            return f"<captured {name}: runs eagerly, because {self.reason}>"
+        programs = self.programs
+        calls, held = sum(len(one.calls) for one in programs), sum(one.nbytes for one in programs)
+        return f"<captured {name}: {len(programs)} programs, {calls} calls, {held} bytes>"
+
+    # -- recording -------------------------------------------------------------------------------------
+
+    def _record(self, key: Any, given: list[Any], arguments: Any, named: Any) -> Any:
+        history = next((one for one in given if getattr(one, "_node", None) is not None), None)
+        if history is not None and autodiff.mode.enabled:
+            self._give_up("an argument has a history, through which gradients would go on; give it detached", None)
+            return self.function(*arguments, **named)
+        expected = next((one for one in self._candidates.get(key, ()) if one.holds()), None)
+        with _recording:
+            recorder = Recorder()
+            recorder.start()
+            try:
+                recorder.inputs += [Input(number, one, recorder) for number, one in enumerate(given)]
+                for slot, one in zip(recorder.inputs, given, strict=True):
+                    slot.load(one)
+                failed = True
+                try:
+                    result = self.function(*handed(arguments, recorder.inputs, given), **handed(named, recorder.inputs, given))
+                    failed = False
+                finally:
+                    for slot in recorder.inputs:
+                        slot.ran()
+            finally:
+                recorder.stop()
+                for slot in recorder.inputs:
+                    slot.finish(failed)
+        try:
+            output = Output(result, recorder.inputs)
+        except Unreturnable as error:
+            self._give_up(f"it returns {error}, in which tensors cannot be found; return tuples, lists and dictionaries", None)
+            return result
+        answer = output.build(given)
+        if recorder.reason is not None:
+            self._give_up(recorder.reason, recorder.place)
+        elif recorder.postponed:
+            self._setups += 1
+            if self._setups > TRIES:
+                self._give_up("it sets up parameters or state anew at every call", None)
+        else:
+            self._keep(key, Program(recorder, output), expected, recorder.loose())
+        return answer
+
+    def _keep(self, key: Any, program: Program, expected: Program | None, unsure: bool) -> None:
+        """Keep a recording, at once where all that it reads is known, else where a second one is the same."""
+        if unsure:
+            difference = "nothing to compare with" if expected is None else Comparison(expected, program).difference()
+            if difference is not None:
+                candidates = [one for one in self._candidates.get(key, []) if one is not expected and not one.stale()]
+                self._candidates[key] = [*candidates, program][-LIMIT:]
+                program.mismatches = 0 if expected is None else expected.mismatches + 1
+                if len(self._candidates) > LIMIT:
+                    del self._candidates[next(iter(self._candidates))]
+                if program.mismatches > TRIES // 2:
+                    self._give_up(f"its calls differ from call to call ({difference})", None)
+                return
+        self._candidates.pop(key, None)
+        self._programs[key] = [*(one for one in self._programs.get(key, []) if not one.stale()), program]
+        if len(self.programs) > LIMIT:
+            oldest = next(iter(self._programs))
+            self._programs[oldest].pop(0)
+            if not self._programs[oldest]:
+                del self._programs[oldest]
+            if not self._dropped:
+                self._dropped = True
+                self._warn(
+                    f"more than {LIMIT} recordings are wanted, and the oldest are dropped: give numbers that change as Tensors",
+                    None,
+                )
+
+    def _give_up(self, reason: str, place: tuple[str, int] | None) -> None:
+        """Run eagerly from now on, and say so once."""
+        self.reason = reason if place is None else f"{reason} at {place[0]}:{place[1]}"
+        self._programs.clear()
+        self._candidates.clear()
+        self._warn(f"it runs eagerly from now on: {self.reason}", place)
+
+    def _warn(self, text: str, place: tuple[str, int] | None) -> None:
+        name = getattr(self.function, "__qualname__", repr(self.function))
+        if place is None:
+            code = getattr(self.function, "__code__", None)
+            place = (code.co_filename, code.co_firstlineno) if code is not None else ("<capture>", 0)
+        warnings.warn_explicit(f"capture: {name}: {text}.", RuntimeWarning, *place)

@@ -1,0 +1,444 @@
+"""What does a function do while it is recorded? Every kernel call in order, and the state of Python that it depends on."""
+
+import sys
+from pathlib import Path
+from threading import get_ident
+from typing import Any
+
+import numpy as np
+
+import backends
+from backends import devices
+from backends.backend import Backend, Kernel
+from backends.kernels.pair import Array
+from backends.kernels.shape import Copy
+from engine.errors import GradientError
+from engine.layers.layer import Buffer
+from engine.recording.arguments import Input
+from engine.recording.memory import Memory, arrays_in, is_array, like, same_place
+from engine.tensor import Parameter, Tensor
+
+Call = tuple[Any, tuple[Any, ...], dict[str, Any]]
+OWN = tuple(str(Path(module.__file__ or "").parent) for module in (backends, sys.modules["engine"], np))
+WATCHED = ("kernel", "empty", "to_host")
+
+
+class Recorder:
+    """Listens to one thread while a function runs for real.
+
+    Attributes:
+        calls: (function, arguments, named arguments) in order: what a replay runs.
+        buffers: the arrays that were made meanwhile; every one is computed anew by a replay.
+        known: arrays from outside that outlive the call, guarded by the objects that own them.
+        constants: arrays that the function made of host data.
+        guards: (object, attribute, value): what must be as it was when the recording began.
+        equal: the same for values that are compared by ==.
+        finals: (object, attribute) -> value after the call.
+        events: the changes of those in order, (how many calls came before, object, attribute, value).
+        reason, place: why the function cannot be recorded, and where in the user's file.
+        postponed: whether this call set something up, so that the next one is worth recording.
+    """
+
+    def __init__(self) -> None:
+        self.thread = get_ident()
+        self.calls: list[Call] = []
+        self.buffers, self.known, self.constants = Memory(), Memory(), Memory()
+        self.guards: list[tuple[Any, str, Any]] = []
+        self.equal: list[tuple[Any, str, Any]] = []
+        self.settings: list[tuple[Any, dict[str, Any]]] = []
+        self.counts: list[tuple[Any, list[int], list[int]]] = []
+        self.finals: dict[tuple[int, str], tuple[Any, str, Any]] = {}
+        self.events: list[tuple[int, Any, str, Any]] = []
+        self.inputs: list[Input] = []
+        self.reason: str | None = None
+        self.place: tuple[str, int] | None = None
+        self.postponed = False
+        self.quiet = 0
+        self._seen: dict[tuple[int, str], Any] = {}
+        self._made: dict[int, Any] = {}
+        self._user_calls: dict[int, tuple[Any, UserCall]] = {}
+        self._watched: dict[Backend, dict[str, Any]] = {}
+
+    # -- listening -------------------------------------------------------------------------------------
+
+    def listens(self) -> bool:
+        """Whether what happens now belongs to the recording."""
+        return not self.quiet and get_ident() == self.thread
+
+    def start(self) -> None:
+        """Watch every backend that is in use."""
+        for backend in {id(one): one for one in devices._backends.values()}.values():
+            self._watch(backend)
+        Backend.recorder = self
+
+    def stop(self) -> None:
+        """Leave every backend as it was."""
+        Backend.recorder = None
+        for backend, before in self._watched.items():
+            for name in WATCHED:
+                if name in before:
+                    setattr(backend, name, before[name])
+                else:
+                    delattr(backend, name)
+
+    def _watch(self, backend: Backend) -> None:
+        self._watched[backend] = {name: vars(backend)[name] for name in WATCHED if name in vars(backend)}
+        kernel, empty, to_host = (getattr(backend, name) for name in WATCHED)
+
+        def watched_kernel(definition: Kernel) -> Kernel:
+            function: Kernel = kernel(definition)
+            if not self.listens():
+                return function
+
+            def call(*inputs: Any, **options: Any) -> None:
+                function(*inputs, **options)
+                self.calls.append((function, inputs, options))
+
+            return call
+
+        def watched_empty(shape: Any, dtype: Any) -> Array:
+            array = empty(shape, dtype)
+            if self.listens():
+                self.buffers.add(array)
+            return array
+
+        def watched_to_host(array: Array) -> Any:
+            if self.listens():
+                self.refuse("a value is read")
+            return to_host(array)
+
+        for name, hook in zip(WATCHED, (watched_kernel, watched_empty, watched_to_host), strict=True):
+            setattr(backend, name, hook)
+
+    def refuse(self, what: str) -> None:
+        """Note that the function cannot be recorded; it goes on eagerly."""
+        if not self.listens():
+            return
+        frame: Any = sys._getframe(1)
+        while frame is not None and frame.f_code.co_filename.startswith((*OWN, "<frozen")):
+            frame = frame.f_back
+        if frame is not None:
+            self.place = (frame.f_code.co_filename, frame.f_lineno)
+        self.reason = what
+        self.quiet += 1
+
+    def postpone(self) -> None:
+        """Note that this call changed what the next one will find: a layout of parameters, for example."""
+        if self.listens():
+            self.postponed = True
+
+    def aside(self) -> "Aside":
+        """A block that is not recorded: setting up, or code that a replay calls again as a whole."""
+        return Aside(self)
+
+    def action(self, function: Any, *arguments: Any) -> None:
+        """Call a function again at this place of every replay; it has run already."""
+        if self.listens():
+            self.calls.append((function, arguments, {}))
+
+    def python(self, function: Any, *arguments: Any) -> None:
+        """Run a function that computes with arrays outside of kernels, now and at every replay."""
+        given = [self._without_history(one) for one in arguments]
+        with self.aside():
+            function(*given)
+        self.action(function, *given)
+
+    def _without_history(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            self.reads(value)
+            return Tensor.wrap(value.array, value.backend)
+        if isinstance(value, np.ndarray):
+            host = backends.get("cpu")
+            return Tensor.wrap(self.copied(host, value), host)
+        return value
+
+    # -- what the function depends on ------------------------------------------------------------------
+
+    def _inside(self, tensor: Any) -> bool:
+        """Whether a tensor was made by this call, so that it is nobody's state."""
+        return id(tensor) in self._made or (not isinstance(tensor, (Parameter, Buffer)) and tensor.array in self.buffers)
+
+    def _guard(self, owner: Any, attribute: str, value: Any) -> None:
+        if (id(owner), attribute) not in self._seen:
+            self._seen[id(owner), attribute] = owner
+            self.guards.append((owner, attribute, value))
+
+    def state(self, owner: Any, attribute: str) -> None:
+        """The function reads a piece of Python's state; unless it was set before, it must be the same at a replay."""
+        if self.listens():
+            self._guard(owner, attribute, getattr(owner, attribute))
+
+    def changed(self, owner: Any, attribute: str) -> None:
+        """The function has set a piece of Python's state: a replay sets it too."""
+        if self.listens():
+            self._seen.setdefault((id(owner), attribute), owner)
+            value = getattr(owner, attribute)
+            self.finals[id(owner), attribute] = (owner, attribute, value)
+            self.events.append((len(self.calls), owner, attribute, value))
+
+    def values(self, owner: Any, *attributes: str) -> None:
+        """Plain settings of an object that go into kernels as numbers."""
+        if self.listens():
+            for attribute in attributes:
+                if (id(owner), attribute) not in self._seen:
+                    self._seen[id(owner), attribute] = owner
+                    self.equal.append((owner, attribute, getattr(owner, attribute)))
+
+    def holds(self, owner: Any, attribute: str) -> None:
+        """An array that an object keeps from call to call."""
+        if self.listens():
+            self._guard(owner, attribute, getattr(owner, attribute))
+            self.known.add(getattr(owner, attribute))
+
+    def persists(self, array: Array) -> None:
+        """An array that outlives the call and is never replaced."""
+        if self.listens():
+            self.known.add(array)
+
+    def made(self, tensor: Any) -> None:
+        """A tensor that the function makes of data."""
+        if self.listens():
+            self._made[id(tensor)] = tensor
+
+    def reads(self, tensor: Any) -> None:
+        """A tensor goes into an operation."""
+        if not self.listens() or self._inside(tensor):
+            return
+        if isinstance(tensor, (Parameter, Buffer)):
+            self.holds(tensor, "array")
+        if tensor._node is None:
+            self._guard(tensor, "requires_grad", tensor.requires_grad)
+
+    def touched(self, tensor: Any) -> None:
+        """A tensor is changed in place."""
+        if not self.listens():
+            return
+        for one in self.inputs:
+            if one.handed is tensor or (isinstance(one.handed, Tensor) and one.handed._version is tensor._version is not None):
+                one.written = True
+                return
+        if not self._inside(tensor):
+            self.reads(tensor)
+            self.calls.append((tensor.touched, (), {}))
+
+    # -- gradients -------------------------------------------------------------------------------------
+
+    def _settle_gradient(self, tensor: Any) -> None:
+        """Give a leaf a place where its gradient stays, as an optimizer does."""
+        if tensor._gradient_buffer is None and tensor._gradient is not None:
+            with self.aside():
+                tensor._gradient_buffer = like(tensor.backend, tensor._gradient)
+                tensor.backend.xp.copyto(tensor._gradient_buffer, tensor._gradient)
+            tensor._gradient = tensor._gradient_buffer
+        if tensor._gradient_buffer is not None:
+            self._guard(tensor, "_gradient_buffer", tensor._gradient_buffer)
+            self.known.add(tensor._gradient_buffer)
+
+    def gradient_read(self, tensor: Any) -> None:
+        """The function asks whether there is a gradient, or for its values."""
+        if self.listens() and tensor._node is None and not self._inside(tensor):
+            self._settle_gradient(tensor)
+            self._guard(tensor, "_gradient", tensor._gradient)
+
+    def gradient_comes(self, tensor: Any, gradient: Array) -> None:
+        """A gradient is about to be added to a leaf's."""
+        if not self.listens():
+            return
+        inside = self._inside(tensor)
+        if tensor._gradient_buffer is None and tensor._gradient is None:
+            if inside:
+                tensor._gradient_buffer = like(tensor.backend, gradient)
+            else:
+                with self.aside():
+                    tensor._gradient_buffer = like(tensor.backend, gradient)
+        if not inside:
+            self.reads(tensor)
+            self.gradient_read(tensor)
+            self._settle_gradient(tensor)
+
+    def gradient_set(self, tensor: Any) -> None:
+        """A leaf's gradient has come or was forgotten."""
+        if self.listens() and not self._inside(tensor):
+            self.changed(tensor, "_gradient")
+
+    # -- optimizers ------------------------------------------------------------------------------------
+
+    def optimizer(self, optimizer: Any) -> None:
+        """An optimizer works on its buffers: its layout and its constants are part of the recording."""
+        if not self.listens() or (id(optimizer), "_buffers") in self._seen:
+            return
+        self._guard(optimizer, "_buffers", optimizer._buffers)
+        for group in optimizer.groups:
+            constants = {name: value for name, value in group.settings.items() if name != "learning_rate"}
+            self._guard(group, "parameters", group.parameters)
+            self.settings.append((group, constants))
+            for parameter in group.parameters:
+                self.reads(parameter)
+        for buffer in optimizer._buffers:
+            for array in (buffer.weights, buffer.gradients, *buffer.states.values(), *buffer.work):
+                self.known.add(array)
+            if optimizer.counts_steps():
+                members = [id(parameter) for parameter in buffer.parameters]
+                apart = [optimizer._counts[one] - optimizer._counts[members[0]] for one in members]
+                self.counts.append((optimizer, members, apart))
+
+    # -- arrays that no kernel makes -------------------------------------------------------------------
+
+    def copied(self, backend: Backend, array: Array, dtype: Any = None) -> Array:
+        """An array on the backend's device with these values, copied at every replay again."""
+        slot = next((one for one in self.inputs if one.backend is None and same_place(one.array, array)), None) if (
+            isinstance(array, np.ndarray)
+        ) else None
+        if slot is None and isinstance(array, np.ndarray) and self._of_argument(array):
+            self.refuse("a part of an array argument is used (give a Tensor instead)")
+        made = like(backend, array, dtype)
+        if slot is not None:
+            self._load(backend, slot, made)
+            self.action(self._load, backend, slot, made)
+            return made
+        if array not in self.buffers and array not in self.known:
+            self.constants.add(array)
+        if backend.owns(array):
+            backend.kernel(Copy.forward)(backend.xp, array, y=made)
+        else:
+            self._put(backend, array, made)
+            self.action(self._put, backend, array, made)
+        return made
+
+    def _of_argument(self, array: Array) -> bool:
+        return any(one.backend is None and one.array.size and np.may_share_memory(one.array, array) for one in self.inputs)
+
+    @staticmethod
+    def _load(backend: Backend, slot: Input, made: Array) -> None:
+        Recorder._put(backend, slot.array.view(np.ndarray), made)
+
+    @staticmethod
+    def _put(backend: Backend, array: Array, made: Array) -> None:
+        source = array if backend.owns(array) else backend.asarray(array)
+        backend.xp.copyto(made, source, casting="unsafe")
+
+    def reshaped(self, backend: Backend, x: Array, y: Array) -> Array:
+        """y if it shares x's memory; else a copy that a replay makes again."""
+        if not self.listens() or y.size == 0 or same_place(x.reshape(-1)[:1], y.reshape(-1)[:1]):
+            return y
+        made = backend.empty(y.shape, y.dtype)
+        backend.kernel(Copy.forward)(backend.xp, x, y=made.reshape(x.shape))
+        return made
+
+    # -- a user's own operations -----------------------------------------------------------------------
+
+    def user_forward(self, operation: Any, backend: Backend, arrays: list[Any], compute: Any) -> tuple[Array, Any]:
+        """Call a user's forward, now and at every replay; the output is copied into a buffer."""
+        call = UserCall(operation, backend, arrays, compute)
+        with self.aside():
+            output, call.saved = compute(operation, backend, arrays)
+        call.output = like(backend, output)
+        backend.xp.copyto(call.output, output)
+        self.calls.append((call.forward, (), {}))
+        self._last_user_call = call
+        return call.output, call.saved
+
+    def user_node(self, node: Any) -> None:
+        """The node of the user's call that came last."""
+        if self.listens():
+            self._user_calls[id(node)] = (node, self._last_user_call)
+
+    def user_backward(self, node: Any, incoming: Array, compute: Any) -> list[Any]:
+        """Call a user's backward, now and at every replay."""
+        known = self._user_calls.get(id(node))
+        back = UserBackward(node, None if known is None else known[1], incoming, compute)
+        with self.aside():
+            gradients = back.compute_now()
+        back.made = [None if one is None else like(node.backend, one) for one in gradients]
+        back.copy(gradients)
+        self.calls.append((back.backward, (), {}))
+        return back.made
+
+    # -- what came of it -------------------------------------------------------------------------------
+
+    def loose(self) -> bool:
+        """Whether a call read an array from outside that nobody is known to keep: then a second recording must agree."""
+        for function, inputs, options in self.calls:
+            described = getattr(getattr(function, "__self__", None), "described", tuple)()
+            for array in arrays_in((inputs, options, described)):
+                if array.size and array not in self.buffers and array not in self.known:
+                    return True
+        return False
+
+
+class Aside:
+    """A block in which the recorder does not listen."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+
+    def __enter__(self) -> None:
+        self.recorder.quiet += 1
+
+    def __exit__(self, *error: object) -> None:
+        self.recorder.quiet -= 1
+
+
+class UserCall:
+    """One call of a user's Operation, made again by every replay."""
+
+    def __init__(self, operation: Any, backend: Backend, arrays: list[Any], compute: Any) -> None:
+        self.operation, self.backend, self.arrays, self.compute = operation, backend, arrays, compute
+        self.saved: Any = None
+        self.output: Array = None
+
+    def forward(self) -> None:
+        """The forward pass of a replay."""
+        output, self.saved = self.compute(self.operation, self.backend, self.arrays)
+        if output.shape != self.output.shape or output.dtype != self.output.dtype:
+            raise GradientError(
+                f"{type(self.operation).__name__}.forward gave {output.shape} {output.dtype} where the recorded call gave "
+                f"{self.output.shape} {self.output.dtype}; in a captured function shapes follow from the inputs' shapes."
+            )
+        self.backend.xp.copyto(self.output, output)
+
+    def described(self) -> Any:
+        """What two recordings of it have in common."""
+        kept = getattr(self.operation, "__dict__", {})
+        return (type(self.operation).__qualname__, self.arrays, self.output, {name: _plain(kept[name]) for name in kept})
+
+
+class UserBackward:
+    """The backward pass of a user's call, or of a node from before the recording."""
+
+    def __init__(self, node: Any, call: UserCall | None, incoming: Array, compute: Any) -> None:
+        self.operation, self.backend, self.needed = node.operation, node.backend, node.needed
+        self.inputs = tuple(_Form(one) for one in node.inputs)
+        self.call, self.incoming, self.compute = call, incoming, compute
+        self.saved = node.saved if call is None else None
+        self.made: list[Any] = []
+
+    def compute_now(self) -> Any:
+        """The gradients, checked."""
+        saved = self.saved if self.call is None else self.call.saved
+        return self.compute(self, self.operation.backward(saved, self.incoming, self.needed))
+
+    def copy(self, gradients: Any) -> None:
+        """Put them where the recorded calls after this one read them."""
+        for made, gradient in zip(self.made, gradients, strict=True):
+            if made is not None:
+                self.backend.xp.copyto(made, gradient)
+
+    def backward(self) -> None:
+        """The backward pass of a replay."""
+        self.copy(self.compute_now())
+
+    def described(self) -> Any:
+        """What two recordings of it have in common."""
+        return (type(self.operation).__qualname__, self.incoming, self.made, self.needed)
+
+
+class _Form:
+    """Shape and dtype of a node's input, all that checking a gradient wants."""
+
+    def __init__(self, source: Any) -> None:
+        self.shape, self.dtype = getattr(source, "shape", None), getattr(source, "dtype", None)
+
+
+def _plain(value: Any) -> Any:
+    return value if is_array(value) or isinstance(value, (bool, int, float, str, tuple, list, dict, type(None))) else id(value)

@@ -1,7 +1,7 @@
 """What must a device offer? The one contract that layers, losses and the trainer compute through."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,7 +18,10 @@ class Backend:
         device: "cpu", "cuda:0", ...
         xp: the array namespace (the module ``numpy`` or ``cupy``).
         overrides: kernels that this device computes by a function of its own: definition -> replacement.
+        recorder: who listens to every kernel call while a step is recorded; None at all other times.
     """
+
+    recorder: ClassVar[Any] = None
 
     name: str
     device: str
@@ -59,7 +62,7 @@ class Backend:
         """Wait until everything asked of the device is done."""
 
     def memory(self) -> dict[str, int]:
-        """Bytes held by the allocator and free on the device, as far as the device tells: {"held": ..., "free": ...}."""
+        """Bytes held by the allocator and free on the device, as far as it tells: {"held": ..., "free": ...}."""
         return {}
 
     def describe(self) -> dict[str, str]:
@@ -68,3 +71,9 @@ class Backend:
 
     def __repr__(self) -> str:
         return f"<{self.name} backend on {self.device}>"
+
+
+def recording() -> Any:
+    """The recorder that listens to this thread now; None where nothing is recorded."""
+    recorder = Backend.recorder
+    return recorder if recorder is not None and recorder.listens() else None

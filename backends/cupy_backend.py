@@ -24,6 +24,10 @@ def driver_version() -> int | None:
     return version.value if driver.cuDriverGetVersion(ctypes.byref(version)) == 0 else None
 
 
+def _dotted(version: int) -> str:
+    return f"{version // 1000}.{version % 1000 // 10}"
+
+
 def driver_present() -> bool:
     """Whether an NVIDIA driver is installed."""
     return driver_version() is not None
@@ -60,7 +64,7 @@ def problem() -> str | None:
     wheel_major = int(wheels[0][len("cupy-cuda") :][:2]) if wheels[0].startswith("cupy-cuda") else version // 1000
     if wheel_major > version // 1000:
         return (
-            f"{wheels[0]} is built for CUDA {wheel_major}, but the driver serves CUDA {version // 1000}.{version % 1000 // 10}. "
+            f"{wheels[0]} is built for CUDA {wheel_major}, but the driver serves CUDA {_dotted(version)}. "
             f"Install cupy-{extra}x instead, or a newer driver."
         )
     try:
@@ -129,7 +133,10 @@ class CupyBackend(Backend):
             held, free = (f"{value / 2**20:.0f} MiB" for value in self.memory().values())
             shape = getattr(what, "shape", what)
             asked = np.prod(shape, dtype=float) * np.dtype(dtype or "float32").itemsize / 2**20
-            message = f"{self.device} is out of memory: asked {asked:.0f} MiB for shape {tuple(shape)}, held {held}, free {free}."
+            message = (
+                f"{self.device} is out of memory: asked {asked:.0f} MiB for shape {tuple(shape)}, "
+                f"held {held}, free {free}."
+            )
         raise DeviceError(f"{message} Use a smaller batch size.")
 
     def to_host(self, array: Array) -> "np.ndarray[Any, Any]":
@@ -158,6 +165,6 @@ class CupyBackend(Backend):
             "arrays": f"CuPy {self.xp.__version__}",
             "processor": properties["name"].decode(),
             "memory": f"{properties['totalGlobalMem'] / 2**30:.0f} GiB",
-            "CUDA": f"runtime {runtime // 1000}.{runtime % 1000 // 10}, driver {version // 1000}.{version % 1000 // 10}",
+            "CUDA": f"runtime {_dotted(runtime)}, driver {_dotted(version)}",
             "kernels": "CuPy",
         }

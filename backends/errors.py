@@ -2,7 +2,7 @@
 
 
 class EngineError(Exception):
-    """Root of every error that the engine raises on purpose: one line that names the thing, what was given and the fix."""
+    """Root of every error that the engine raises on purpose: one line with the thing, what was given and the fix."""
 
 
 class DeviceError(EngineError, RuntimeError):

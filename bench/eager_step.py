@@ -96,15 +96,15 @@ class HandWritten:
         np.matmul(self.h, self.w2, out=self.z2)
         np.add(self.z2, self.b2, out=self.z2)
         # Cross-entropy: log(sum of e^z) - z_label, with the largest z taken off.
-        np.maximum.reduce(self.z2, axis=1, keepdims=True, out=self.largest)
+        self.z2.max(axis=1, keepdims=True, out=self.largest)
         np.subtract(self.z2, self.largest, out=self.p)
         right = self.p[self.rows, self.labels]
         np.exp(self.p, out=self.p)
-        np.add.reduce(self.p, axis=1, keepdims=True, out=self.total)
+        self.p.sum(axis=1, keepdims=True, out=self.total)
         np.divide(self.p, self.total, out=self.p)
         np.log(self.total_row, out=self.logarithm)
         np.subtract(self.logarithm, right, out=self.losses)
-        np.add.reduce(self.losses, axis=None, out=self.loss)
+        self.losses.sum(out=self.loss)
         # Its gradient: (softmax - one-hot) times the incoming gradient 1.
         self.incoming.fill(1)
         np.divide(self.incoming, BATCH, out=self.dloss)
@@ -113,11 +113,11 @@ class HandWritten:
         # Backward through Linear, ReLU, Linear; nothing flows to x.
         np.matmul(self.dz2, self.w2_transposed, out=self.dh)
         np.matmul(self.h_transposed, self.dz2, out=self.dw2)
-        np.add.reduce(self.dz2, axis=0, out=self.db2)
+        self.dz2.sum(axis=0, out=self.db2)
         np.greater(self.h, 0.0, out=self.dz1)
         np.multiply(self.dz1, self.dh, out=self.dz1)
         np.matmul(self.x_transposed, self.dz1, out=self.dw1)
-        np.add.reduce(self.dz1, axis=0, out=self.db1)
+        self.dz1.sum(axis=0, out=self.db1)
         # SGD with momentum.
         np.multiply(self.velocity, MOMENTUM, out=self.velocity)
         np.add(self.velocity, self.gradients, out=self.velocity)

@@ -1,19 +1,22 @@
 """How do gradients come about? Nodes that remember a call, and one sweep over them from the result to the leaves."""
 
 import contextlib
+import heapq
 import itertools
 import threading
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
-from backends.backend import Backend
+from backends.backend import Backend, recording
 from backends.kernels.pair import Array
 from backends.kernels.reduction import Accumulate
+from backends.kernels.shape import Copy
 from engine.errors import GradientError
 from engine.operations.core import Operation
 
-_numbers = itertools.count()
+next_number = itertools.count().__next__
+"""Nodes and changes in place count together: which came later can be told."""
 
 
 class _Mode(threading.local):
@@ -48,6 +51,27 @@ class no_grad(contextlib.ContextDecorator):  # noqa: N801  # used as a block, li
         mode.enabled = mode.before.pop()
 
 
+class Version:
+    """When the values that some tensors share were last changed in place, and last moved to another array.
+
+    Both count with the nodes' numbers: a larger one than a node's is later than that call.
+    """
+
+    __slots__ = ("changed", "moved")
+    latest: ClassVar[int] = -1  # the last change of all
+
+    def __init__(self) -> None:
+        self.changed = self.moved = -1
+
+    def change(self) -> None:
+        """Note a change now."""
+        self.changed = Version.latest = next_number()
+
+    def move(self) -> None:
+        """Note that the values are in another array from now on."""
+        self.moved = next_number()
+
+
 class Node:
     """One call of an operation: what it was given, what it saved, and where its gradients go.
 
@@ -56,12 +80,13 @@ class Node:
         inputs: for each input the Node that made it, a leaf Tensor, or a constant.
         needed: for each input whether a gradient goes there.
         saved: what the operation's backward asked for; it lives as long as the output.
-        versions: (counter, value) of each saved tensor: a changed counter is a change in place.
         number: nodes count up as they are made, so every node's inputs have smaller numbers.
         gradient: kept by `retain_grad` only.
     """
 
     __slots__ = (
+        "_output",
+        "_version",
         "backend",
         "dtype",
         "gradient",
@@ -73,17 +98,15 @@ class Node:
         "retains",
         "saved",
         "shape",
-        "versions",
     )
 
     def __init__(
         self,
         operation: Operation,
         backend: Backend,
-        inputs: tuple[Any, ...],
-        needed: tuple[bool, ...],
+        inputs: Sequence[Any],
+        needed: Sequence[bool],
         saved: Any,
-        versions: Sequence[tuple[list[int], int]],
         output: Array,
     ) -> None:
         self.operation = operation
@@ -91,29 +114,54 @@ class Node:
         self.inputs = inputs
         self.needed = needed
         self.saved = saved
-        self.versions = versions
         self.shape = output.shape
         self.dtype = output.dtype
-        self.number = next(_numbers)
+        self.number = next_number()
+        self._version: Version | None = None  # of the output, once another tensor shares its memory
         self.name: str | None = None
         self.retains = False
         self.gradient: Array = None
 
+    def watched(self, output: Array, version: Version | None = None) -> Version:
+        """Note changes of the output from now on, in the given record where there is none yet."""
+        if self._version is None:
+            self._version = Version() if version is None else version
+            self._output = id(output)  # not the array: a node keeps what backward needs, and no more
+        return self._version
+
+    def outdated(self) -> bool:
+        """Whether something that was saved has been changed in place since."""
+        if Version.latest < self.number:
+            return False
+        for source in (*self.inputs, self):
+            version = getattr(source, "_version", None)
+            if version is not None and version.changed > self.number and self._saved(source, version):
+                return True
+        return False
+
+    def _saved(self, source: Any, version: Version) -> bool:
+        if version.moved > self.number:
+            return True  # which array it had then is not known any more
+        wanted = source._output if type(source) is Node else id(source.array)
+        return wanted in map(id, self.saved if type(self.saved) is tuple else (self.saved,))
+
     def gradients(self, incoming: Array) -> Sequence[Any]:
         """The gradient of every input, given that of the output."""
-        for counter, value in self.versions:
-            if counter[0] != value:
-                raise GradientError(
-                    f"backward of {self.operation.label}: a tensor that it needs was changed in place after it was used. "
-                    f"Change it after backward(), or use an expression that makes a new tensor."
-                )
+        if self.outdated():
+            raise GradientError(
+                f"backward of {self.operation.label}: a tensor that it needs was changed in place after it was used. "
+                f"Change it after backward(), or use an expression that makes a new tensor."
+            )
         if self.operation.takes_backend:
             return self.operation.backward(self.backend, self.saved, incoming, self.needed)
-        results = self.operation.backward(self.saved, incoming, self.needed)
-        return _checked(self, results)
+        recorder = recording()
+        if recorder is not None:
+            arrays: list[Any] = recorder.user_backward(self, incoming, _checked)
+            return arrays
+        return _checked(self, self.operation.backward(self.saved, incoming, self.needed))
 
 
-def _checked(node: Node, results: Any) -> Sequence[Any]:
+def _checked(node: Any, results: Any) -> Sequence[Any]:
     """A user's gradients, if they are as many as the inputs and each has its input's shape and dtype."""
     name = type(node.operation).__name__
     if not isinstance(results, (tuple, list)) or len(results) != len(node.inputs):
@@ -166,7 +214,9 @@ def sweep(root: Node, incoming: Array) -> None:
     """
     gradients: dict[Node, Array] = {root: incoming}
     summed: set[Node] = set()  # nodes whose gradient is an array of the sweep's own, which may be added to
-    for node in reachable(root):
+    waiting = [(-root.number, root)]  # a heap: the node made last comes first
+    while waiting:
+        node = heapq.heappop(waiting)[1]
         gradient = gradients.pop(node)
         if node.retains:
             node.gradient = _total(node, node.gradient, gradient, node.gradient)
@@ -178,6 +228,7 @@ def sweep(root: Node, incoming: Array) -> None:
                 source.accumulate(part, owned=fresh and part is not gradient and part.base is None)
             elif source not in gradients:
                 gradients[source] = part
+                heapq.heappush(waiting, (-source.number, source))
             else:
                 gradients[source] = _total(source, gradients[source], part, gradients[source] if source in summed else None)
                 summed.add(source)
@@ -187,7 +238,9 @@ def _total(node: Node, a: Array, b: Array, into: Array) -> Array:
     """a + b, in a new array unless one is given; b alone, copied, where there is no a yet."""
     backend = node.backend
     if a is None:
-        return b.copy()
+        total = backend.empty(b.shape, b.dtype)
+        backend.kernel(Copy.forward)(backend.xp, b, y=total)
+        return total
     total = backend.empty(a.shape, a.dtype) if into is None else into
     backend.kernel(Accumulate.forward)(backend.xp, a, b, total=total)
     return total

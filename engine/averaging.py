@@ -1,4 +1,4 @@
-"""What is the moving average of the weights? A smoother set of weights that follows the trained ones, for evaluation."""
+"""What is the moving average of the weights? A smoother set that follows the trained one, for evaluation."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from backends.backend import recording
 from backends.kernels.averaging import move_average
 from backends.kernels.pair import Array
 from engine.errors import ArgumentError
@@ -42,12 +43,21 @@ class ExponentialMovingAverage:
 
     def update(self) -> None:
         """Count the weights as they are now."""
+        recorder = recording()
         if self._averages is None:
+            if recorder is not None:
+                recorder.postpone()
             self._averages = [parameter.array.copy() for parameter in self.parameters]
             return
+        if recorder is not None:
+            recorder.state(self, "_averages")
+            recorder.values(self, "decay")
         for position, parameter in enumerate(self.parameters):
             average = self._beside(position, parameter)
             backend = parameter.backend
+            if recorder is not None:
+                recorder.reads(parameter)
+                recorder.persists(average)
             work = backend.empty(parameter.shape, parameter.dtype)
             backend.kernel(move_average)(backend.xp, parameter.array, average=average, work=work, decay=self.decay)
 
@@ -56,6 +66,9 @@ class ExponentialMovingAverage:
         assert self._averages is not None
         average = self._averages[position]
         if not parameter.backend.owns(average) or average.dtype != parameter.dtype:
+            recorder = recording()
+            if recorder is not None:
+                recorder.postpone()
             host = average.get() if hasattr(average, "get") else average
             average = self._averages[position] = parameter.backend.asarray(host, parameter.dtype)
         return average
@@ -66,6 +79,9 @@ class ExponentialMovingAverage:
         if self._averages is None:
             yield
             return
+        recorder = recording()
+        if recorder is not None:
+            recorder.refuse("averaged weights are put in place")
         own = [parameter.array.copy() for parameter in self.parameters]
         try:
             for position, parameter in enumerate(self.parameters):
@@ -86,5 +102,5 @@ class ExponentialMovingAverage:
         """Take back what `state` gave."""
         pairs = enumerate(self.parameters)
         # Not the state's own arrays: averages change in place.
-        copies = [one.backend.asarray(np.array(state[str(number)], one.dtype)) for number, one in pairs] if state else None
-        self._averages = copies
+        copies = [one.backend.asarray(np.array(state[str(number)], one.dtype)) for number, one in pairs if state]
+        self._averages = copies or None

@@ -16,8 +16,8 @@ __all__ = ["Callback", "EarlyStopping", "StepBelow"]
 class Callback:
     """Told what happens in a training; subclass it and define what you care about. ``trainer.stop(reason)`` ends it.
 
-    A callback with a state of its own (counts, best values) gives it in ``state``, and takes it back in ``load_state``, so
-    that a training that is taken up again goes on exactly.
+    A callback with a state of its own (counts, best values) gives it in ``state``, and takes it back in ``load_state``,
+    so that a training that is taken up again goes on exactly.
     """
 
     def fit_begin(self, trainer: "Trainer") -> None:

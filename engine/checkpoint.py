@@ -1,64 +1,29 @@
 """How is a state kept on disk? Arrays by name and plain values in one safetensors file, written whole or not at all."""
 
-import contextlib
 import json
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine.errors import DataError
+from engine.files import write_whole
 
 FORMAT = "1"  # of the metadata; raised where an older reader would misread it
-
-
-@contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its name when the block ends well, and vanishes when it does not.
-
-    An OSError names ``path``, not the temporary file.
-    """
-    target = Path(path)
-    temporary: Path | None = None
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        temporary = Path(name)
-        os.close(handle)
-        yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp made it private
-        os.replace(temporary, target)
-    except OSError as error:
-        error.filename, error.filename2 = str(target), None
-        raise
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def save_state(path: str | Path, tensors: Mapping[str, "np.ndarray[Any, Any]"], metadata: Mapping[str, Any]) -> None:
     """Write arrays and plain values (numbers, strings, lists, dicts) to one file.
 
     Raises:
-        OSError: the folder is missing or read-only, or the disk is full; an older file of that name is still whole then.
+        FileError: the folder is missing or read-only, or the disk is full; an older file of that name is as it was.
     """
     import safetensors.numpy
 
     text = {"format": FORMAT, "state": json.dumps(metadata)}
     arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    with replacing(path) as temporary:
-        with open(temporary, "wb") as file:
-            file.write(safetensors.numpy.save(arrays, metadata=text))
-            file.flush()
-            os.fsync(file.fileno())
+    write_whole(path, safetensors.numpy.save(arrays, metadata=text))
 
 
 def load_state(path: str | Path) -> tuple[dict[str, "np.ndarray[Any, Any]"], dict[str, Any]]:

@@ -14,7 +14,9 @@ def normal_dtype(dtype: Any) -> "np.dtype[Any]":
     except TypeError:
         result = np.dtype(object)
     if dtype is None or result.kind not in "fiub":
-        raise DtypeError(f'dtype {dtype!r} is not one of numbers; allowed are "float32", "float64", "int64", "bool" and their kin.')
+        raise DtypeError(
+            f'dtype {dtype!r} is not one of numbers; allowed are "float32", "float64", "int64", "bool" and their kin.'
+        )
     return result
 
 

@@ -189,7 +189,8 @@ def _tensors(name: str, values: Sequence[Any]) -> list[Tensor]:
         raise ArgumentError(f"{name}: {type(values).__name__} was given; give a list of one tensor or more.")
     tensors = [as_tensor(value) for value in values]
     if any(one.backend is not tensors[0].backend for one in tensors):
-        raise DeviceError(f"{name}: the tensors are on {', '.join(one.device for one in tensors)}; move them to one device.")
+        places = ", ".join(one.device for one in tensors)
+        raise DeviceError(f"{name}: the tensors are on {places}; move them to one device.")
     floats = [one for one in tensors if one.dtype.kind == "f"]
     return [one if one.dtype.kind == "f" else one.to(dtype=floats[0].dtype) for one in tensors] if floats else tensors
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends.backend import Backend
+from backends.backend import Backend, recording
 from backends.kernels import activation as kernels
+from backends.kernels.arithmetic import Compare
 from engine.convert import host_array
 from engine.errors import DeviceError, DtypeError, ShapeError
 from engine.operations import activation, arithmetic, linear, reduction, shape
@@ -34,7 +35,10 @@ def raw_index(index: Any, backend: Backend) -> Any:
         return index.array
     if isinstance(index, list):
         index = host_array(index) if index else np.empty(0, np.int64)
-    return backend.asarray(index) if isinstance(index, np.ndarray) else index
+    if not isinstance(index, np.ndarray):
+        return index
+    recorder = recording()
+    return backend.asarray(index) if recorder is None else recorder.copied(backend, index)
 
 
 class Operators(Value):
@@ -133,8 +137,14 @@ class Operators(Value):
             operand = self._operand(operand)
             return apply(arithmetic.SUBTRACT, self, operand)  # raises the error that names both devices
         right = operand.array if isinstance(operand, Value) else operand
-        broadcast_shape(name, self.array, right)
-        return self.wrap(self.backend.asarray(getattr(self.backend.xp, name)(self.array, right)), self.backend)
+        backend = self.backend
+        y = backend.empty(broadcast_shape(name, self.array, right), "bool")
+        if backend.recorder is not None:
+            for one in (self, operand):
+                if isinstance(one, Value):
+                    backend.recorder.reads(one)
+        backend.kernel(Compare.forward)(backend.xp, self.array, right, y=y, relation=name)
+        return self.wrap(y, backend)
 
     def __lt__(self, other: Operand) -> "Tensor":
         return self._compare("less", other)
@@ -163,7 +173,8 @@ class Operators(Value):
             raise DtypeError(f'{name}: a tensor of {self.array.dtype} was given; convert it with .to(dtype="float32").')
 
     def _unary(self, operation: KernelOperation) -> "Tensor":
-        self._require_float(operation.label)
+        if self.array.dtype.kind != "f":
+            self._require_float(operation.label)
         return apply(operation, self)
 
     def exp(self) -> "Tensor":

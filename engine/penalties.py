@@ -14,7 +14,7 @@ __all__ = ["L1", "L2", "ElasticNet", "Penalty"]
 
 
 class Penalty:
-    """A number of a model's weights: ``penalty(model)`` or ``penalty(parameters)``, a Tensor. Subclass it to add your own.
+    """A number of a model's weights: ``penalty(model)`` or ``penalty(parameters)``, a Tensor. Subclass it for your own.
 
     It counts the parameters that are ``regularized``: weights of linear maps, not biases or normalisation gains. A
     subclass defines ``of_weights(weights)``, the number of a list of Tensors.

@@ -32,4 +32,6 @@ def as_generator(generator: "int | np.random.Generator | None") -> "np.random.Ge
         return generator
     if isinstance(generator, (int, np.integer)) and not isinstance(generator, bool) and generator >= 0:
         return np.random.Generator(np.random.PCG64(int(generator)))
-    raise ArgumentError(f"generator: {generator!r} was given; allowed are a numpy.random.Generator and a seed (0 or above).")
+    raise ArgumentError(
+        f"generator: {generator!r} was given; allowed are a numpy.random.Generator and a seed (0 or above)."
+    )

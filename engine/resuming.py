@@ -1,4 +1,4 @@
-"""What does a training need to go on exactly? Everything of a Trainer that a checkpoint keeps, and how it is taken back."""
+"""What does a training need to go on exactly? What a checkpoint keeps, and how it is taken back."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ Arrays = dict[str, "np.ndarray[Any, Any]"]
 
 
 def state_of(trainer: "Trainer") -> tuple[Arrays, dict[str, Any]]:
-    """Arrays by name and plain values: weights, optimizer, moving average, callbacks, random state, position, history."""
+    """Arrays by name and plain values: weights, optimizer, averages, callbacks, random state, position, history."""
     optimizer = trainer.optimizer.state_dict()
     groups: dict[str, Mapping[str, Any]] = {
         "model": {name: one.numpy() for name, one in trainer.model.state_dict().items()},

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TextIO
 from engine import checkpoint
 from engine.data import Dataset, Preparation, Standardize
 from engine.data.preparation import from_dict
-from engine.errors import ArgumentError, DataError, EngineError
+from engine.errors import ArgumentError, DataError
 from engine.files import write_whole
 from engine.layers import Layer
 from engine.toml import to_toml
@@ -128,12 +128,7 @@ class Run:
     def save_weights(self, model: Layer, **metadata: Any) -> None:
         """Every parameter and buffer, whole or not at all."""
         tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-        try:
-            checkpoint.save_state(self.path / WEIGHTS, tensors, metadata)
-        except OSError as error:
-            raise EngineError(
-                f"{self.path / WEIGHTS}: could not be written: {reason(error)}. Free some space."
-            ) from None
+        checkpoint.save_state(self.path / WEIGHTS, tensors, metadata)
 
     def save_result(self, result: Mapping[str, Any]) -> None:
         """The final numbers, as JSON."""

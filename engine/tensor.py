@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 import backends
-from backends.backend import Backend
+from backends.backend import Backend, recording
 from backends.kernels.arithmetic import Add
 from backends.kernels.pair import Array
+from backends.kernels.shape import Assign, Copy, Fill
 from engine import autodiff
 from engine.convert import host_array, normal_dtype
 from engine.errors import DeviceError, DtypeError, GradientError, ShapeError
@@ -60,7 +61,14 @@ class Tensor(Operators):
             array = host_array(data, np.float32 if wanted is None or wanted.kind != "f" else wanted)
         self.backend = backend
         # One copy always: no later change of the source can reach the tensor.
-        self.array = backend.xp.array(backend.asarray(array), dtype=wanted, copy=True)
+        recorder = recording()
+        if recorder is None:
+            self.array = backend.xp.array(backend.asarray(array), dtype=wanted, copy=True)
+        else:
+            if isinstance(data, Tensor):
+                recorder.reads(data)
+            self.array = recorder.copied(backend, array, wanted)
+            recorder.made(self)
         self._name = name
         if requires_grad:
             self.requires_grad_()
@@ -125,7 +133,12 @@ class Tensor(Operators):
             raise DtypeError(f"requires_grad: a tensor of {self.dtype} has no gradient; give floats or dtype='float32'.")
         if self._node is not None and not requires_grad:
             raise GradientError("requires_grad: the result of an operation cannot be frozen; use detach().")
+        recorder = recording()
+        if recorder is not None:
+            recorder.reads(self)
         self.requires_grad = requires_grad
+        if recorder is not None and self._node is None:
+            recorder.changed(self, "requires_grad")
         return self
 
     # -- its values ------------------------------------------------------------------------------------
@@ -146,8 +159,10 @@ class Tensor(Operators):
 
     def detach(self) -> "Tensor":
         """The same values without history; a change in place of one is a change of the other."""
+        if self.backend.recorder is not None:
+            self.backend.recorder.reads(self)
         tensor = Tensor.wrap(self.array, self.backend)
-        tensor._version = self._counter()
+        tensor._version = self._shared_version()
         return tensor
 
     def clone(self) -> "Tensor":
@@ -212,18 +227,23 @@ class Tensor(Operators):
         """
         if self._node is not None:
             return None if self._node.gradient is None else Tensor.wrap(self._node.gradient, self.backend)
+        if self.backend.recorder is not None:
+            self.backend.recorder.gradient_read(self)
         if self._gradient is None:
             return None
-        held = self._gradient if self._gradient_buffer is None else self._gradient.copy()
+        held = self._gradient
+        if self._gradient_buffer is not None:
+            held = self.backend.empty(held.shape, held.dtype)
+            self.backend.kernel(Copy.forward)(self.backend.xp, self._gradient, y=held)
         return Tensor.wrap(held, self.backend)
 
     @grad.setter
     def grad(self, value: "Tensor | Array | None") -> None:
         if self._node is not None:
             raise GradientError("grad: only a leaf's gradient can be set; this tensor is the result of an operation.")
-        self._gradient = None
+        self.zero_grad()
         if value is not None:
-            array = value.array if isinstance(value, Tensor) else self.backend.asarray(value)
+            array = value.array if isinstance(value, Tensor) else self._on_device(value)
             if array.shape != self.shape or array.dtype != self.dtype:
                 raise ShapeError(
                     f"grad: {array.shape} {array.dtype} was given for a tensor of {self.shape} {self.dtype}; they must be equal."
@@ -242,6 +262,8 @@ class Tensor(Operators):
         if self._node is not None:
             self._node.gradient = None
         self._gradient = None
+        if self.backend.recorder is not None:
+            self.backend.recorder.gradient_set(self)
 
     def backward(self, gradient: "Tensor | Array | float | None" = None, *, create_graph: bool = False) -> None:
         """Compute the gradient of every leaf that this was computed from, and add it to the leaf's `grad`.
@@ -268,7 +290,7 @@ class Tensor(Operators):
                     f"reduce with sum() or mean() first."
                 )
             incoming = self.backend.empty(self.shape, self.dtype)
-            incoming.fill(1)
+            self.backend.kernel(Fill.forward)(self.backend.xp, y=incoming, value=1)
         else:
             incoming = self._incoming(gradient)
         if self._node is None:
@@ -285,10 +307,22 @@ class Tensor(Operators):
                 )
             array = gradient.array
         else:
-            array = self.backend.asarray(gradient)
+            array = self._on_device(gradient)
         if array.shape != self.shape:
             raise ShapeError(f"backward: the incoming gradient has shape {array.shape}; it must be {self.shape}.")
-        return array if array.dtype == self.dtype else array.astype(self.dtype)
+        if array.dtype == self.dtype:
+            return array
+        incoming = self.backend.empty(self.shape, self.dtype)
+        self.backend.kernel(Copy.forward)(self.backend.xp, array, y=incoming)
+        return incoming
+
+    def _on_device(self, values: Any) -> Array:
+        """Numbers or an array as an array of this tensor's device."""
+        recorder = recording()
+        if recorder is None:
+            return self.backend.asarray(values)
+        array = values if hasattr(values, "__cuda_array_interface__") else np.asarray(values)
+        return recorder.copied(self.backend, array)
 
     def _beside(self, data: Any) -> "Tensor":
         if isinstance(data, (list, tuple)) and self.dtype.kind == "f":
@@ -297,20 +331,34 @@ class Tensor(Operators):
 
     def accumulate(self, gradient: Array, owned: bool) -> None:
         """Add an array to this leaf's gradient; an owned one may be kept, another is copied."""
+        backend = self.backend
+        recorder = backend.recorder
+        if recorder is not None:
+            recorder.gradient_comes(self, gradient)
         if self._gradient is not None:
-            self.backend.kernel(Add.forward)(self.backend.xp, self._gradient, gradient, y=self._gradient)
+            backend.kernel(Add.forward)(backend.xp, self._gradient, gradient, y=self._gradient)
         elif self._gradient_buffer is not None:
-            self.backend.xp.copyto(self._gradient_buffer, gradient)
+            if recorder is None:  # the hottest copy: without the way through the table of kernels
+                backend.xp.copyto(self._gradient_buffer, gradient)
+            else:
+                backend.kernel(Copy.forward)(backend.xp, gradient, y=self._gradient_buffer)
             self._gradient = self._gradient_buffer
         else:
-            self._gradient = gradient if owned else self.backend.xp.array(gradient, copy=True)
+            self._gradient = gradient if owned else backend.xp.array(gradient, copy=True)
+        if recorder is not None:
+            recorder.gradient_set(self)
 
     # -- changes in place ------------------------------------------------------------------------------
 
     def touched(self) -> None:
         """Note that the values were changed in place."""
-        if self._version is not None:
-            self._version[0] += 1
+        (self._version or self._shared_version()).change()
+        if self.backend.recorder is not None:
+            self.backend.recorder.touched(self)
+
+    def moved(self) -> None:
+        """Note that the values are in another array now."""
+        self._shared_version().move()
 
     def _in_place(self, operation: Operation, other: Any) -> "Tensor":
         if autodiff.mode.enabled:
@@ -328,7 +376,7 @@ class Tensor(Operators):
                 f"{operation.label}=: the result is {result.shape} {result.dtype}, which does not fit into {self.shape} "
                 f"{self.dtype}."
             )
-        self.backend.xp.copyto(self.array, result.array)
+        self.backend.kernel(Copy.forward)(self.backend.xp, result.array, y=self.array)
         self.touched()
         return self
 
@@ -343,9 +391,13 @@ class Tensor(Operators):
         operand = self._operand(value)
         if isinstance(operand, Tensor):
             self._refuse_value(operand)
+            if self.backend.recorder is not None:
+                self.backend.recorder.reads(operand)
             operand = operand.array
         try:
-            self.array[raw_index(index, self.backend)] = operand
+            self.backend.kernel(Assign.forward)(
+                self.backend.xp, operand, x=self.array, index=raw_index(index, self.backend)
+            )
         except (IndexError, ValueError) as error:
             raise ShapeError(f"x[...] = value: {error} (the tensor has shape {self.shape}).") from None
         self.touched()

@@ -1,4 +1,4 @@
-"""How is a network trained? The loop over epochs and batches: forward, loss, backward, step; and evaluation beside it."""
+"""How is a network trained? The loop over epochs and batches: forward, loss, backward, step; and evaluation."""
 
 import contextlib
 import copy
@@ -81,7 +81,9 @@ class Trainer:
             raise ArgumentError('Trainer: the loss has reduction "none"; training needs one number, "mean" or "sum".')
         held = {id(parameter) for group in optimizer.groups for parameter in group.parameters}
         if not any(id(parameter) in held for parameter in model.parameters()):
-            raise ArgumentError("Trainer: the optimizer holds none of the model's parameters; make it from model.parameters().")
+            raise ArgumentError(
+                "Trainer: the optimizer holds none of the model's parameters; make it from model.parameters()."
+            )
         for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value)):
             if value is not None and optimizer.needs_closure:
                 raise ArgumentError(f"Trainer: {name} was given; {type(optimizer).__name__} does not clip gradients.")
@@ -94,7 +96,9 @@ class Trainer:
         self.callbacks = list(callbacks)
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
-                raise ArgumentError(f"Trainer: callback {callback!r} was given; give objects of Callback, such as EarlyStopping().")
+                raise ArgumentError(
+                    f"Trainer: callback {callback!r} was given; give objects of Callback, such as EarlyStopping()."
+                )
         self.backend = backends.get(device)
         model.to(device=self.backend)
         self._metrics = _metrics_for(loss, metrics)
@@ -171,7 +175,9 @@ class Trainer:
         if isinstance(data, tuple) and not 2 <= len(data) <= 3:
             raise DataError(f"Trainer: a tuple of {len(data)} was given; give (x, y), (x, y, weights) or a Dataset.")
         if not isinstance(data, tuple) and not hasattr(data, "y"):
-            raise DataError(f"Trainer: {type(data).__name__} was given; give a Dataset or (x, y), the samples and their targets.")
+            raise DataError(
+                f"Trainer: {type(data).__name__} was given; give a Dataset or (x, y), the samples and their targets."
+            )
         return Batches(
             data,
             batch_size,
@@ -183,16 +189,12 @@ class Trainer:
         )
 
     def _check_batches(self, batches: Batches, drop_last: bool) -> None:
-        if len(batches) == 0:
-            raise ArgumentError(
-                f"Trainer: drop_last leaves no batch of {batches.batch_size} out of {batches.samples} samples; use a smaller one."
-            )
         last = batches.samples % batches.batch_size or batches.batch_size
         shortest = batches.batch_size if drop_last else min(last, batches.batch_size)
         if shortest == 1 and any(isinstance(layer, BatchNorm) for _, layer in self.model.layers()):
             raise ArgumentError(
-                f"Trainer: BatchNorm cannot train on a batch of one sample, and {batches.samples} samples in batches of "
-                f"{batches.batch_size} leave one; use drop_last=True or another batch size."
+                f"Trainer: BatchNorm cannot train on a batch of one sample, and {batches.samples} samples in batches "
+                f"of {batches.batch_size} leave one; use drop_last=True or another batch size."
             )
 
     def _epoch(self, batches: Batches, held_out: Batches | None, stop: StepBelow | None) -> None:
@@ -285,8 +287,8 @@ class Trainer:
         count = self.loss.counted(batch[1], batch[2] if len(batch) > 2 else None)
         if count == 0:
             raise DataError(
-                "Trainer: the weights of a batch are all 0, and a mean divides by their sum; use larger batches, or leave "
-                "these samples out."
+                "Trainer: the weights of a batch are all 0, and a mean divides by their sum; use larger batches, or "
+                "leave these samples out."
             )
         return count
 
@@ -295,7 +297,7 @@ class Trainer:
         return getattr(self.loss, "reduction", "mean") == "mean"
 
     def _share(self, count: float) -> float:
-        """By how much a loss is multiplied before losses are added: a sum over samples as it is, a mean by its samples."""
+        """What a loss is multiplied by before losses are added: nothing for a sum, its samples for a mean."""
         return count if self._averages else 1.0
 
     def _forward(self, batch: Any, remember: bool) -> Tensor:
@@ -319,14 +321,21 @@ class Trainer:
 
     def _require_finite(self, group: list[tuple[int, Any]], losses: list[Counted], epoch: int) -> None:
         """Raise before the step where a loss or a gradient is NaN or infinite."""
-        bad = next((batch for (_, batch), (_, loss, _) in zip(group, losses, strict=True) if not np.isfinite(loss.item())), None)
+        bad = next(
+            (batch for (_, batch), (_, loss, _) in zip(group, losses, strict=True) if not np.isfinite(loss.item())),
+            None,
+        )
         gradients_finite = all(np.isfinite(value) for value in self.optimizer.gradient_sums())
         if bad is None and gradients_finite:
             return
         x = (group[0][1] if bad is None else bad)[0]
         layer = first_not_finite(self.model, x if x.dtype.kind == "f" else x.to(dtype=self.dtype))
         what = "the loss" if bad is not None else "a gradient"
-        where = f"the first output that is not finite is that of {layer}" if layer else "the outputs of all layers are finite"
+        where = (
+            f"the first output that is not finite is that of {layer}"
+            if layer
+            else "the outputs of all layers are finite"
+        )
         raise NotFiniteError(
             f"epoch {epoch}, step {self.step + 1}: {what} is not finite; {where}. The weights were left as they were. "
             f"Try a smaller learning rate, or clip_norm=1.0."
@@ -344,6 +353,8 @@ class Trainer:
 
     def evaluate(self, data: Any, batch_size: BatchSize = 1024) -> dict[str, float]:
         """The mean loss and every metric over the data, in eval mode, without the penalty.
+
+        The mean is over all samples, each by its weight where there are weights, whatever the batch size and reduction.
 
         >>> import engine as en
         >>> line = en.Linear(1, 1, initializer="zeros")
@@ -372,7 +383,7 @@ class Trainer:
         return {"loss": total / counted, **{name: metric.result() for name, metric in held.items()}}
 
     def predict(self, x: Any, batch_size: int = 1024) -> "np.ndarray[Any, Any]":
-        """The model's raw outputs (logits, for a classifier) for samples x (samples, ...), as a NumPy array, in eval mode."""
+        """The model's raw outputs (a classifier's logits) for samples x (samples, ...), a NumPy array, in eval mode."""
         if hasattr(x, "y") or isinstance(x, tuple):
             raise DataError(f"Trainer.predict: {type(x).__name__} was given; give the samples alone, such as data.x.")
         outputs = []
@@ -405,7 +416,7 @@ class Trainer:
     # -- saved and loaded ------------------------------------------------------------------------------
 
     def save(self, path: Any) -> None:
-        """Write everything that going on needs to one file: weights, optimizer, schedule, random state, position, history.
+        """Write all that going on needs to one file: weights, optimizer, schedule, random state, position, history.
 
         Between epochs (after `fit`, or in a callback's ``epoch_end``).
         """

@@ -1,8 +1,9 @@
 """How is an operation called? `apply` checks devices and dtypes, computes, and records a Node where a gradient is wanted."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from backends.backend import Backend
+from backends.backend import Backend, recording
 from backends.kernels.pair import Array
 from engine import autodiff
 from engine.errors import DeviceError, DtypeError, GradientError
@@ -21,17 +22,27 @@ class Value:
     requires_grad: bool = False
     _node: autodiff.Node | None = None
     _name: str | None = None
-    _version: list[int] | None = None  # counts changes in place, once a pending backward cares
+    _version: autodiff.Version | None = None  # of a leaf's values; a result's is its Node's
 
     if TYPE_CHECKING:
 
         @staticmethod
         def wrap(array: Array, backend: Backend) -> "Tensor": ...
 
-    def _counter(self) -> list[int]:
+    def _shared_version(self) -> autodiff.Version:
+        """Where changes in place of these values are noted, by every tensor on the same memory."""
+        if self._node is not None:
+            return self._node.watched(self.array)
         if self._version is None:
-            self._version = [0]
+            self._version = autodiff.Version()
         return self._version
+
+
+def note_changes(values: Iterable[Value]) -> None:
+    """Note that all of these were changed in place, at once."""
+    number = autodiff.Version.latest = autodiff.next_number()
+    for one in values:
+        (one._version or one._shared_version()).changed = number
 
 
 def apply(operation: Operation, *inputs: Any) -> "Tensor":
@@ -55,64 +66,60 @@ def apply(operation: Operation, *inputs: Any) -> "Tensor":
     [2.0, 4.0]
     """
     first: Any = None
+    backend: Any = None
     float_dtype: Any = None
-    needs = False
-    arrays = []
+    arrays: list[Any] = []
+    sources: list[Any] = []  # of each input: the Node that made it, the leaf itself, or the constant
+    needed: list[bool] = []
     for one in inputs:
         if not isinstance(one, Value):
             arrays.append(one)
+            sources.append(one)
+            needed.append(False)
             continue
         array = one.array
         arrays.append(array)
-        if first is None:
-            first = one
-        elif one.backend is not first.backend:
-            raise _two_devices(operation, inputs)
+        sources.append(one._node or one)
+        needed.append(one.requires_grad)
+        if one.backend is not backend:
+            if first is not None:
+                raise _two_devices(operation, inputs)
+            first, backend = one, one.backend
         dtype = array.dtype
         if dtype is not float_dtype and dtype.kind == "f":
             if float_dtype is not None and dtype != float_dtype:
                 raise _two_dtypes(operation, inputs)
             float_dtype = dtype
-        needs = needs or one.requires_grad
     if first is None:
         raise DtypeError(f"{operation.label}: no input is a Tensor; make one with en.tensor(...).")
-    backend = first.backend
+    if backend.recorder is not None:
+        for one in inputs:
+            if isinstance(one, Value):
+                backend.recorder.reads(one)
     output, saved = operation.forward(backend, *arrays) if operation.takes_backend else _user_forward(operation, backend, arrays)
     result: Tensor = first.wrap(output, backend)
-    if operation.is_view:
-        result._version = first._counter()
-    if needs and autodiff.mode.enabled:
+    if True in needed and autodiff.mode.enabled:
         result.requires_grad = True
-        result._node = _record(operation, backend, inputs, arrays, saved, result)
+        result._node = autodiff.Node(operation, backend, sources, needed, saved, output)
+        if backend.recorder is not None and not operation.takes_backend:
+            backend.recorder.user_node(result._node)
+    if operation.is_view:
+        if result._node is None:
+            result._version = first._shared_version()
+        else:
+            result._node.watched(output, first._shared_version())
     return result
 
 
-def _record(
-    operation: Operation, backend: Backend, inputs: tuple[Any, ...], arrays: list[Any], saved: Any, result: Value
-) -> autodiff.Node:
-    sources = []
-    needed = []
-    versions = []
-    kept = saved if type(saved) is tuple else (saved,)
-    for one, array in zip(inputs, arrays, strict=True):
-        if not isinstance(one, Value):
-            sources.append(one)
-            needed.append(False)
-            continue
-        sources.append(one if one._node is None else one._node)
-        needed.append(one.requires_grad)
-        for held in kept:
-            if held is array:
-                counter = one._counter()
-                versions.append((counter, counter[0]))
-                break
-    for held in kept:
-        if held is result.array:
-            versions.append((result._counter(), result._counter()[0]))
-    return autodiff.Node(operation, backend, tuple(sources), tuple(needed), saved, versions, result.array)
-
-
 def _user_forward(operation: Operation, backend: Backend, arrays: list[Any]) -> tuple[Array, Any]:
+    recorder = recording()
+    if recorder is not None:
+        result: tuple[Array, Any] = recorder.user_forward(operation, backend, arrays, _called)
+        return result
+    return _called(operation, backend, arrays)
+
+
+def _called(operation: Operation, backend: Backend, arrays: list[Any]) -> tuple[Array, Any]:
     answer = operation.forward(*arrays)
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise GradientError(

@@ -1,5 +1,7 @@
 """Does L-BFGS follow its recurrence, find minima, and keep to the conditions of its line search?"""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -187,7 +189,7 @@ def test_iterations_do_not_go_up():
     losses = []
     for _ in range(30):
         losses.append(optimizer.step(closure_of(optimizer, lambda: rosenbrock(point))).item())
-    assert all(after <= before for before, after in zip(losses, losses[1:], strict=False))
+    assert all(after <= before for before, after in itertools.pairwise(losses))
 
 
 # -- saved, moved ----------------------------------------------------------------------------------------

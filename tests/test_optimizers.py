@@ -1,4 +1,4 @@
-"""Do the optimizers do to real parameters what their papers say, and keep track of groups, frozen weights and states?"""
+"""Do the optimizers do to parameters what their papers say, and keep track of groups, frozen ones and states?"""
 
 import itertools
 import math
@@ -188,7 +188,10 @@ def test_groups_have_their_own_settings(name):
         **FULL.get(name, {}),
     )
     own = FULL.get(name, {})
-    alone = [by_name(name, [apart[0]], learning_rate=0.01, **decay, **own), by_name(name, [apart[1]], learning_rate=0.05, **own)]
+    alone = [
+        by_name(name, [apart[0]], learning_rate=0.01, **decay, **own),
+        by_name(name, [apart[1]], learning_rate=0.05, **own),
+    ]
     for _ in range(5):
         train(optimizer, together)
         for one, parameter in zip(alone, apart, strict=True):
@@ -499,7 +502,10 @@ def test_a_step_counts_as_a_change_in_place():
 
 
 def gradients(backend, dtypes=("float64", "float64")):
-    members = [en.Parameter(np.zeros(3, dtypes[0]), device=backend), en.Parameter(np.zeros((1, 2), dtypes[1]), device=backend)]
+    members = [
+        en.Parameter(np.zeros(3, dtypes[0]), device=backend),
+        en.Parameter(np.zeros((1, 2), dtypes[1]), device=backend),
+    ]
     for one, values_ in zip(members, ([3.0, 0.0, -4.0], [[12.0, 0.0]]), strict=True):
         one.grad = en.tensor(np.array(values_, one.dtype), device=backend)
     return members, en.SGD(members, learning_rate=1.0)
@@ -718,7 +724,7 @@ def test_what_is_not_a_list_of_parameters(given, message):
 def test_a_model_instead_of_its_parameters():
     with pytest.raises(en.ArgumentError, match=r"Linear was given; pass model.parameters\(\)"):
         en.SGD(en.Linear(2, 1))
-    with pytest.raises(en.ArgumentError, match="pass model.parameters"):
+    with pytest.raises(en.ArgumentError, match=r"pass model\.parameters"):
         en.SGD(None)
 
 
@@ -737,7 +743,11 @@ def test_a_model_instead_of_its_parameters():
         ("nadam", {"momentum_decay": "x"}, "NAdam: momentum_decay"),
         ("lion", {"betas": 0.9}, "Lion: betas 0.9 was given"),
         ("lion", {"betas": (0.9, -0.1)}, "Lion: beta2"),
-        *[(name, {"eps": bad}, "eps .* was given") for name in ("adam", "adagrad") for bad in (0, -1e-8, "x", math.inf)],
+        *[
+            (name, {"eps": bad}, "eps .* was given")
+            for name in ("adam", "adagrad")
+            for bad in (0, -1e-8, "x", math.inf)
+        ],
     ],
 )
 def test_settings_out_of_range(name, settings, message):
@@ -746,7 +756,7 @@ def test_settings_out_of_range(name, settings, message):
 
 
 def test_unknown_names():
-    with pytest.raises(en.UnknownNameError, match=r"optimizer 'adma' is unknown; did you mean adam or nadam or adamw\?"):
+    with pytest.raises(en.UnknownNameError, match=r"optimizer 'adma' is unknown; did you mean adam or .*\?"):
         by_name("adma", parameters())
     with pytest.raises(en.ArgumentError, match="optimizer sgd: it has no lr; allowed are learning_rate, momentum"):
         by_name("SGD", parameters(), lr=0.1)
@@ -756,7 +766,8 @@ def test_unknown_names():
 def test_what_is_printed():
     optimizer = en.Adam(parameters(), learning_rate=en.Step(0.1, every=3))
     assert repr(optimizer) == (
-        "Adam(learning_rate=Step(initial=0.1, every=3, factor=0.1), beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.0)"
+        "Adam(learning_rate=Step(initial=0.1, every=3, factor=0.1), beta1=0.9, beta2=0.999, eps=1e-08, "
+        "weight_decay=0.0)"
     )
 
 

@@ -77,7 +77,15 @@ class Power(Pair):
 
     @staticmethod
     def backward(
-        xp: Namespace, dy: Array, a: Array, b: Array, y: Array, *, da: Array = None, db: Array = None, work: Array = None
+        xp: Namespace,
+        dy: Array,
+        a: Array,
+        b: Array,
+        y: Array,
+        *,
+        da: Array = None,
+        db: Array = None,
+        work: Array = None,
     ) -> None:
         if da is not None:
             xp.equal(b, 0, out=work)  # where b = 0: 0 a^0 instead of 0 a^-1, which is no number at a = 0
@@ -260,3 +268,11 @@ class Where(Pair):
         if db is not None:
             xp.copyto(db, dy)
             xp.copyto(db, 0, where=condition)
+
+
+class Compare(Pair):
+    """y = whether a relation holds between a and b: "less", "equal", ...;  no derivative."""
+
+    @staticmethod
+    def forward(xp: Namespace, a: Array, b: Array, *, y: Array, relation: str) -> None:
+        getattr(xp, relation)(a, b, out=y)

@@ -50,7 +50,7 @@ class Max(Pair):
 
 
 class Min(Pair):
-    """y = the smallest x;  dx = dy at the smallest element, shared evenly where several tie.   y here keeps its axes."""
+    """y = the smallest x;  dx = dy at the smallest element, shared evenly where several tie.   y keeps its axes."""
 
     @staticmethod
     def forward(xp: Namespace, x: Array, *, y: Array, axis: Axes, keepdims: bool) -> None:
@@ -81,7 +81,7 @@ class Variance(Pair):
 
 
 class SumTo(Pair):
-    """The inverse of broadcasting: dx = sum of dy over the axes along which x had been repeated (they keep length 1)."""
+    """The inverse of broadcasting: dx = sum of dy over the axes along which x was repeated (they keep length 1)."""
 
     @staticmethod
     def forward(xp: Namespace, dy: Array, *, dx: Array, axis: Axes) -> None:

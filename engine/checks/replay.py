@@ -14,7 +14,7 @@ from engine.tensor import Tensor
 def refuse_changed(nodes: Sequence[Node]) -> None:
     """Raise where a tensor that a node saved was changed in place since."""
     for node in nodes:
-        if any(counter[0] != value for counter, value in node.versions):
+        if node.outdated():
             raise GradientError(
                 f"graph: a tensor that {node.operation.label!r} needs was changed in place since; make the graph "
                 f"before the update, or compute the tensor again."

@@ -106,7 +106,9 @@ class Softplus(_Elementwise):
 
 
 class LeakyReLU(_Elementwise):
-    """y = x where x > 0, else negative_slope x; the lecture's slope is 0.1.   Source: lecture 003, "Activation functions".
+    """y = x where x > 0, else negative_slope x; the lecture's slope is 0.1.
+
+    Source: lecture 003, "Activation functions".
 
     >>> import engine as en
     >>> en.LeakyReLU(0.5)(en.tensor([-1.0, 2.0])).tolist()
@@ -120,7 +122,10 @@ class LeakyReLU(_Elementwise):
 
 
 class ELU(_Elementwise):
-    """y = x where x > 0, else alpha (e^x - 1).   Source: lecture 003, "Activation functions"; Clevert and others (2016)."""
+    """y = x where x > 0, else alpha (e^x - 1).
+
+    Source: lecture 003, "Activation functions"; Clevert and others (2016).
+    """
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()

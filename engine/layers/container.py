@@ -25,7 +25,9 @@ class Sequential(Layer):
         for position, layer in enumerate(layers):
             if not isinstance(layer, Layer):
                 kind = layer.__name__ + " (the class: add parentheses)" if isinstance(layer, type) else repr(layer)
-                raise ArgumentError(f"Sequential: item {position} is {kind}; give layers, such as Linear(2, 8) and ReLU().")
+                raise ArgumentError(
+                    f"Sequential: item {position} is {kind}; give layers, such as Linear(2, 8) and ReLU()."
+                )
             setattr(self, str(position), layer)
         self._chain = layers
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import backends
-from backends.backend import Backend
+from backends.backend import Backend, recording
 from backends.kernels.pair import Array
 from engine.convert import host_array, normal_dtype
 from engine.errors import ArgumentError, DeviceError, DtypeError, ShapeError, unknown_name
@@ -32,7 +32,7 @@ class Layer:
     ['inner.weight', 'inner.bias']
     """
 
-    training: bool
+    _training: bool
 
     def __init__(self) -> None:
         self.training = True
@@ -42,7 +42,9 @@ class Layer:
         members = self.__dict__.get("_members")
         if isinstance(value, (Parameter, Buffer, Layer)):
             if members is None:
-                raise ArgumentError(f"{type(self).__name__}.{name}: call super().__init__() before setting parameters and layers.")
+                raise ArgumentError(
+                    f"{type(self).__name__}.{name}: call super().__init__() before setting parameters and layers."
+                )
             members[name] = value
             if isinstance(value, Parameter) and value.name is None:
                 value.name = name
@@ -53,6 +55,21 @@ class Layer:
     def __delattr__(self, name: str) -> None:
         self._members.pop(name, None)
         object.__delattr__(self, name)
+
+    @property
+    def training(self) -> bool:
+        """Whether the layer is in train mode."""
+        recorder = recording()
+        if recorder is not None:
+            recorder.state(self, "_training")
+        return self._training
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        self._training = mode
+        recorder = recording()
+        if recorder is not None:
+            recorder.changed(self, "_training")
 
     def forward(self, *inputs: Any) -> Any:
         """What the layer computes; called by ``layer(x)``."""
@@ -127,7 +144,7 @@ class Layer:
         """Take over saved values in place: the Parameter objects stay, and an optimizer that holds them goes on.
 
         Raises:
-            UnknownNameError, ShapeError, DtypeError: a name is missing or unknown, a shape or a kind differs; nothing is
+            UnknownNameError, ShapeError, DtypeError: a name is missing or unknown, a shape or kind differs; nothing is
                 changed then.
         """
         members = dict(self.named_members())
@@ -140,9 +157,16 @@ class Layer:
                 raise unknown_name("load_state_dict: the state has no entry for", name, state)
             arrays[name] = array = _state_array(name, state[name], member)
             if array.shape != member.shape:
-                raise ShapeError(f"load_state_dict: {name} has shape {array.shape} in the state, {member.shape} in the model.")
+                raise ShapeError(
+                    f"load_state_dict: {name} has shape {array.shape} in the state, {member.shape} in the model."
+                )
             if array.dtype.kind != member.dtype.kind:
-                raise DtypeError(f"load_state_dict: {name} is of {array.dtype} in the state, {member.dtype} in the model.")
+                raise DtypeError(
+                    f"load_state_dict: {name} is of {array.dtype} in the state, {member.dtype} in the model."
+                )
+        recorder = recording()
+        if recorder is not None:
+            recorder.refuse("a saved state is loaded")
         for name, member in members.items():
             member.backend.xp.copyto(member.array, member.backend.asarray(arrays[name], member.dtype))
             member.touched()
@@ -182,10 +206,14 @@ class Layer:
             if place is member.backend and kind == member.dtype:
                 continue
             array = member.array if place is member.backend else member.backend.to_host(member.array)
+            recorder = recording()
+            if recorder is not None:
+                recorder.refuse("a model is moved or converted")
             member.zero_grad()
             member._gradient_buffer = None
             member.array = place.xp.array(place.asarray(array), dtype=kind, copy=True)
             member.backend = place
+            member.moved()
             member.touched()
         return self
 

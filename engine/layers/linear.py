@@ -29,9 +29,9 @@ class Linear(Layer):
     Args:
         in_features, out_features: the widths.
         bias: whether there is one.
-        initializer: of the weight, by name or as an object (see `engine.initializers`); biases start at zero. The default
+        initializer: of the weight, by name or as an object (see `engine.initializers`); biases start at 0. The default
             ``he_normal`` suits ReLU; ``glorot_uniform`` suits tanh and sigmoid.
-        generator: where the first weights are drawn from, a numpy.random.Generator or a seed; `en.seed` rules the default.
+        generator: where first weights are drawn from, a numpy.random.Generator or a seed; `en.seed` rules the default.
         dtype, device: of the parameters.
 
     Shapes: x (batch, in_features) or (..., in_features); weight (in_features, out_features); bias (out_features,);

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from backends.backend import Backend
+from backends.backend import Backend, recording
 from engine.convert import normal_dtype
 from engine.errors import ArgumentError, DtypeError, ShapeError
 from engine.layers.layer import Buffer, Layer, as_input
@@ -28,7 +28,7 @@ class BatchNorm(Layer):
         affine: whether there are weight (the gain) and bias.
 
     Shapes: x and y (batch, features) or (..., features); weight, bias, running_mean, running_var (features,).
-    The batch's biased variance normalises; the running estimate takes the unbiased one. A training batch of one sample has
+    The batch's biased variance normalises; the running estimate takes the unbiased one. A training batch of one has
     no variance and is refused. Source: lecture 003, "Batch normalization"; Ioffe and Szegedy (2015).
 
     >>> import engine as en
@@ -61,12 +61,17 @@ class BatchNorm(Layer):
     def forward(self, x: Any) -> Tensor:
         x = as_input(x, self.running_mean)
         rows = _rows("BatchNorm", x, self.features)
+        recorder = recording()
+        if recorder is not None:
+            recorder.reads(self.running_mean)
+            recorder.reads(self.running_var)
+            recorder.values(self, "momentum", "eps")
         if not self.training:
             operation: Any = Evaluation(self.running_mean.array, self.running_var.array, self.eps)
         else:
             if rows.shape[0] < 2:
                 raise ShapeError(
-                    f"BatchNorm: a training batch of {rows.shape[0]} sample has no variance; use a larger batch size, or "
+                    f"BatchNorm: a training batch of {rows.shape[0]} sample has no variance; use a larger batch, or "
                     f"drop_last=True where the last batch is the short one."
                 )
             running = (self.running_mean.array, self.running_var.array)
@@ -116,7 +121,9 @@ class LayerNorm(Layer):
 
 def _rows(owner: str, x: Tensor, features: int) -> Tensor:
     if x.ndim == 0 or x.shape[-1] != features or x.size == 0:
-        raise ShapeError(f"{owner}: the input has shape {x.shape}; it needs one sample at least, and {features} features last.")
+        raise ShapeError(
+            f"{owner}: the input has shape {x.shape}; it needs one sample at least, and {features} features last."
+        )
     if x.dtype.kind != "f":
         raise DtypeError(f'{owner}: the input is of {x.dtype}; convert it with .to(dtype="float32").')
     return x if x.ndim == 2 else x.reshape(-1, features)

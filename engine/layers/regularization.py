@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from backends import get
-from backends.backend import Backend
+from backends.backend import Backend, recording
 from engine.errors import ArgumentError, ShapeError
 from engine.layers.layer import Layer
 from engine.operations import dropout as operations
@@ -40,16 +40,30 @@ class RandomLayer(Layer):
 
     def reseed(self, key: tuple[int, int], drawn: int = 0) -> None:
         """Start again from a key, or go on where a saved run stopped."""
+        recorder = recording()
+        if recorder is not None:
+            recorder.refuse("a random layer gets another seed")
         self._key = (int(key[0]) % 2**32, int(key[1]) % 2**32)
         self._counter.fill(drawn)
 
     def moved(self, backend: Backend | None) -> None:
         if backend is not None and backend is not self._backend:
-            self._counter = backend.asarray(self._backend.to_host(self._counter))
+            host = self._backend
             self._backend = backend
+            recorder = recording()
+            if recorder is None:
+                self._counter = backend.asarray(host.to_host(self._counter))
+                return
+            recorder.postpone()
+            with recorder.aside():
+                self._counter = backend.asarray(host.to_host(self._counter))
 
     def _counter_beside(self, x: Tensor) -> Any:
         self.moved(x.backend)  # a layer without parameters follows its input
+        recorder = recording()
+        if recorder is not None:
+            recorder.holds(self, "_counter")
+            recorder.values(self, "_key", *(name for name in ("rate", "drop") if hasattr(self, name)))
         return self._counter
 
 
@@ -80,14 +94,14 @@ class Dropout(RandomLayer):
 
 
 class StochasticDepth(RandomLayer):
-    """y = x + branch(x), the branch left out of a sample with probability ``drop`` in training, and scaled by 1/(1 - drop).
+    """y = x + branch(x); training leaves it out of a sample with probability ``drop``, or scales it by 1/(1 - drop).
 
     Args:
         branch: a layer whose output has its input's shape.
         drop: the share of samples that skip it, 0 or above and below 1.
         generator: where the key of the masks is drawn from.
 
-    Source: lecture 003, "Stochastic depth"; Huang and others (2016), scaled in training so that evaluation is y = x + branch(x).
+    Source: lecture 003, "Stochastic depth"; Huang and others (2016), scaled in training, not in evaluation.
 
     >>> import engine as en
     >>> layer = en.StochasticDepth(en.ReLU(), drop=0.5).eval()
@@ -95,7 +109,9 @@ class StochasticDepth(RandomLayer):
     [[2.0, -2.0]]
     """
 
-    def __init__(self, branch: Layer, drop: float = 0.5, *, generator: "int | np.random.Generator | None" = None) -> None:
+    def __init__(
+        self, branch: Layer, drop: float = 0.5, *, generator: "int | np.random.Generator | None" = None
+    ) -> None:
         super().__init__(generator)
         self.branch = branch
         self.drop = _rate("StochasticDepth", "drop", drop)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from backends.kernels import loss as kernels
+from backends.kernels.pair import Array
 from engine.errors import ArgumentError, DataError
 from engine.losses.loss import Elementwise, Loss, positive
 from engine.operations.loss import LossOperation
@@ -84,7 +85,10 @@ class CrossEntropy(Loss):
             values = np.ones(classes) if self.class_weight is None else np.asarray(self.class_weight)
             if len(values) != classes:
                 raise self._error(f"class_weight has {len(values)} weights; the prediction has {classes} classes.")
-            self._weights[key] = Tensor(values, dtype=prediction.dtype, device=prediction.backend)
+            weights = prediction.backend.asarray(np.array(values, prediction.dtype))
+            self._weights[key] = Tensor.wrap(weights, prediction.backend)
+        if prediction.backend.recorder is not None:
+            prediction.backend.recorder.persists(self._weights[key].array)
         return self._weights[key]
 
     def counted(self, target: Any, sample_weight: Any = None) -> float:
@@ -173,13 +177,18 @@ class BinaryCrossEntropy(Elementwise):
         aim = super().check_target(prediction, target)
         self._check_values(aim, 0, 1, between=True)
         if not self.from_logits and prediction.backend.name == "numpy":
-            p = prediction.array
-            if (p < 0).any() or (p > 1).any():
-                raise DataError(
-                    "BinaryCrossEntropy: a prediction is outside 0 to 1; it takes probabilities. "
-                    "Use from_logits=True for logits."
-                )
+            self._check_probabilities(prediction.array)
+            if prediction.backend.recorder is not None:
+                prediction.backend.recorder.action(self._check_probabilities, prediction.array)
         return aim
+
+    @staticmethod
+    def _check_probabilities(p: Array) -> None:
+        if (p < 0).any() or (p > 1).any():
+            raise DataError(
+                "BinaryCrossEntropy: a prediction is outside 0 to 1; it takes probabilities. "
+                "Use from_logits=True for logits."
+            )
 
 
 class Logistic(Elementwise):

@@ -6,6 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from backends.backend import recording
+from backends.kernels.pair import Array
+from backends.kernels.shape import Copy
 from engine.errors import ArgumentError, DataError, DeviceError, DtypeError, ShapeError, unknown_name
 from engine.operations.loss import LossOperation
 from engine.tensor import Tensor, as_tensor
@@ -105,7 +108,7 @@ class Loss:
         """The target as a Tensor beside the prediction: here one number for each of the prediction's."""
         aim = self._beside(prediction, target, "target")
         if aim.array.dtype.kind != "f":
-            aim = Tensor.wrap(aim.array.astype(prediction.array.dtype), aim.backend)
+            aim = _converted(aim, prediction.dtype, aim.shape)
         if aim.array.shape != prediction.array.shape:
             raise self._error(
                 f"target has shape {aim.shape}, prediction {prediction.shape}; they must be equal. "
@@ -132,6 +135,9 @@ class Loss:
         if array.dtype.kind not in "fiub":
             raise DtypeError(f"{type(self).__name__}: {what} is of {array.dtype}; give numbers.")
         dtype = prediction.array.dtype if array.dtype.kind == "f" else None
+        recorder = recording()
+        if recorder is not None:
+            return Tensor.wrap(recorder.copied(backend, array, dtype), backend)
         return Tensor.wrap(backend.asarray(array, dtype), backend)
 
     def _sample_weight(self, prediction: Tensor, weight: Any) -> Tensor:
@@ -139,11 +145,10 @@ class Loss:
         batch = prediction.shape[:1]
         if weights.shape != batch:
             raise self._error(f"sample_weight has shape {weights.shape}; it must be {batch}, one for each sample.")
-        array = weights.array.astype(prediction.dtype)
-        if not self.per_sample:
-            array = array.reshape(batch + (1,) * (prediction.ndim - 1))
-            array = prediction.backend.xp.ascontiguousarray(prediction.backend.xp.broadcast_to(array, prediction.shape))
-        return Tensor.wrap(array, prediction.backend)
+        if self.per_sample:
+            return _converted(weights, prediction.dtype, batch)
+        columns = Tensor.wrap(weights.array.reshape(batch + (1,) * (prediction.ndim - 1)), weights.backend)
+        return _converted(columns, prediction.dtype, prediction.shape)
 
     def _check_labels(self, prediction: Tensor, labels: Tensor) -> None:
         """Refuse labels that are not class numbers, one a sample; values are looked at where they are on the host."""
@@ -156,21 +161,31 @@ class Loss:
         if labels.array.dtype.kind not in "iu":
             raise DtypeError(f"{type(self).__name__}: labels are of {labels.dtype}; give whole numbers, 0 to {classes - 1}.")
         if labels.backend.name == "numpy":
-            # As unsigned numbers the negative ones are huge: one pass finds both ends. (A byte's -1 is 255: widened first.)
-            wide = labels.array if labels.array.dtype.itemsize == 8 else labels.array.astype("int64")
-            unsigned = wide.view("uint64")
-            if unsigned.max() >= classes:
-                wrong = int(np.argmax(unsigned >= classes))
-                raise DataError(
-                    f"{type(self).__name__}: label {labels.array[wrong]} of sample {wrong} is out of range; with {classes} "
-                    f"classes labels are 0 to {classes - 1}."
-                )
+            self._check_classes(labels.array, classes)
+            if labels.backend.recorder is not None:
+                labels.backend.recorder.action(self._check_classes, labels.array, classes)
+
+    def _check_classes(self, labels: Array, classes: int) -> None:
+        """Refuse labels that are no class."""
+        # As unsigned numbers the negative ones are huge: one pass finds both ends. (A byte's -1 is 255: widened first.)
+        wide = labels if labels.dtype.itemsize == 8 else labels.astype("int64")
+        unsigned = wide.view("uint64")
+        if unsigned.max() >= classes:
+            wrong = int(np.argmax(unsigned >= classes))
+            raise DataError(
+                f"{type(self).__name__}: label {labels[wrong]} of sample {wrong} is out of range; with {classes} "
+                f"classes labels are 0 to {classes - 1}."
+            )
 
     def _check_values(self, target: Tensor, low: float, high: float, between: bool) -> None:
         """Refuse targets outside low ... high, or other than the two; values are looked at where they are on the host."""
         if target.backend.name != "numpy":
             return
-        values = target.array
+        self._check_range(target.array, low, high, between)
+        if target.backend.recorder is not None:
+            target.backend.recorder.action(self._check_range, target.array, low, high, between)
+
+    def _check_range(self, values: Array, low: float, high: float, between: bool) -> None:
         wrong = ~((values >= low) & (values <= high)) if between else (values != low) & (values != high)  # NaN is wrong
         if wrong.any():
             allowed = f"{low:g} to {high:g}" if between else f"{low:g} and {high:g}"
@@ -190,6 +205,16 @@ class Elementwise(Loss, abstract=True):
         return LossOperation(
             self.pair, ("prediction", "target"), self.gradients, self.per_sample, self.reduction, **self._constants()
         )
+
+
+def _converted(values: Tensor, dtype: Any, shape: tuple[int, ...]) -> Tensor:
+    """The values in another dtype, repeated to fill a shape; without history."""
+    backend = values.backend
+    if backend.recorder is not None:
+        backend.recorder.reads(values)
+    array = backend.empty(shape, dtype)
+    backend.kernel(Copy.forward)(backend.xp, values.array, y=array)
+    return Tensor.wrap(array, backend)
 
 
 def _reshape_hint(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:

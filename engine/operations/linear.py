@@ -7,30 +7,35 @@ from backends.backend import Backend
 from backends.kernels import linear as kernels
 from backends.kernels.pair import Array
 from engine.errors import DtypeError, ShapeError
-from engine.operations.core import KernelOperation, result_dtype, sum_to
+from engine.operations.core import KernelOperation, reshaped, result_dtype, sum_to
 
 
 class Linear(KernelOperation):
     """y = x w + b; x may have more than two axes: all but the last are the batch."""
 
     def forward(self, backend: Backend, x: Array, w: Array, b: Array | None) -> tuple[Array, Any]:
-        if x.ndim == 0 or x.shape[-1] != w.shape[0]:
+        shape, (inputs, outputs) = x.shape, w.shape
+        if not shape or shape[-1] != inputs:
             raise ShapeError(
                 f"Linear: the input has shape {x.shape}, the weight {w.shape}; the input's last length must be {w.shape[0]}."
             )
         if x.dtype != w.dtype:
             raise DtypeError(f'Linear: the input is of {x.dtype}, the weight of {w.dtype}; convert it: .to(dtype="{w.dtype}").')
-        rows = x if x.ndim == 2 else x.reshape(-1, w.shape[0])
-        y = backend.empty((rows.shape[0], w.shape[1]), w.dtype)
+        rows = x if len(shape) == 2 else reshaped(backend, x, (-1, inputs))
+        y = backend.empty((len(rows), outputs), w.dtype)
         backend.kernel(kernels.Linear.forward)(backend.xp, rows, w, b, y=y)
-        return (y if x.ndim == 2 else y.reshape(*x.shape[:-1], w.shape[1])), (x, w)
+        return (y if rows is x else y.reshape(*shape[:-1], outputs)), (x, w)
 
     def backward(self, backend: Backend, saved: Any, dy: Array, needed: Sequence[bool]) -> Sequence[Array | None]:
         x, w = saved
-        rows, drows = (x, dy) if x.ndim == 2 else (x.reshape(-1, w.shape[0]), dy.reshape(-1, w.shape[1]))
-        dx = backend.empty(rows.shape, dy.dtype) if needed[0] else None
-        dw = backend.empty(w.shape, dy.dtype) if needed[1] else None
-        db = backend.empty((w.shape[1],), dy.dtype) if needed[2] else None
+        rows, drows = (x, dy) if x.ndim == 2 else (
+            reshaped(backend, x, (-1, w.shape[0])),
+            reshaped(backend, dy, (-1, w.shape[1])),
+        )
+        shape, dtype = w.shape, dy.dtype
+        dx = backend.empty(rows.shape, dtype) if needed[0] else None
+        dw = backend.empty(shape, dtype) if needed[1] else None
+        db = backend.empty(shape[1:], dtype) if needed[2] else None
         backend.kernel(kernels.Linear.backward)(backend.xp, drows, rows, w, dx=dx, dw=dw, db=db)
         return (dx if dx is None or x.ndim == 2 else dx.reshape(x.shape)), dw, db
 

@@ -1,6 +1,7 @@
 """How do losses join the graph? One node computes the losses of all units, their average, and the gradient of both."""
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ from backends.backend import Backend
 from backends.kernels import averaging
 from backends.kernels.arithmetic import Multiply
 from backends.kernels.pair import Array
+from backends.kernels.shape import Fill
 from engine.operations.core import KernelOperation
 
 
@@ -42,8 +44,9 @@ class LossOperation(KernelOperation):
         **constants: Any,
     ) -> None:
         self.pair = pair
-        self.names = tuple(name for name in inputs if name != "rows")
+        self.inputs = inputs
         self.with_rows = "rows" in inputs
+        self.saved = [(name, inputs.index(name) if name in inputs else None) for name in pair.saves]
         self.gradients = gradients
         self.per_sample = per_sample
         self.reduction = reduction
@@ -59,42 +62,45 @@ class LossOperation(KernelOperation):
     def forward(self, backend: Backend, *arrays: Any) -> tuple[Array, Any]:
         *given, sample_weight, class_weight = arrays
         first = given[0]
-        values = dict(zip(self.names, given, strict=True))
+        shape, dtype = first.shape, first.dtype
         if self.with_rows:
-            values["rows"] = _rows(backend, first.shape[0])
-            given.insert(2, values["rows"])
-        losses = backend.empty(first.shape[:1] if self.per_sample else first.shape, first.dtype)
+            rows = _rows(backend, shape[0])
+            if backend.recorder is not None:
+                backend.recorder.persists(rows)
+            given.insert(2, rows)
+        losses = backend.empty(shape[:1] if self.per_sample else shape, dtype)
         outputs: dict[str, Any] = {"losses": losses}
         if self.keeps_probabilities:
-            outputs["probabilities"] = backend.empty(first.shape, first.dtype)
+            outputs["probabilities"] = backend.empty(shape, dtype)
         if self.pair.forward_work:
-            outputs["work"] = tuple(backend.empty(first.shape, first.dtype) for _ in range(self.pair.forward_work))
+            outputs["work"] = tuple(backend.empty(shape, dtype) for _ in range(self.pair.forward_work))
         backend.kernel(self.pair.forward)(backend.xp, *given, **outputs, **self.constants)
-        values.update(outputs)
-        weights, total = self._weights(backend, losses, values, sample_weight, class_weight)
+        weights = total = None  # all 1, and their number
+        if sample_weight is not None or class_weight is not None:
+            labels = given[self.inputs.index("labels")] if class_weight is not None else None
+            weights, total = self._weights(backend, losses, labels, sample_weight, class_weight)
         value = self._reduce(backend, losses, weights, total)
-        return value, (*(values[name] for name in self.pair.saves), first, losses.shape, weights, total)
+        saved = [outputs[name] if place is None else given[place] for name, place in self.saved]
+        return value, (*saved, shape, losses.shape, weights, total)
 
     def _weights(
-        self, backend: Backend, losses: Array, values: dict[str, Any], sample_weight: Any, class_weight: Any
-    ) -> tuple[Array | None, Array | None]:
-        """What each unit counts (None: all 1), and what a mean divides by (None: their number)."""
-        if sample_weight is None and class_weight is None:
-            return None, None
+        self, backend: Backend, losses: Array, labels: Array | None, sample_weight: Any, class_weight: Any
+    ) -> tuple[Array, Array]:
+        """What each unit counts, and what a mean divides by."""
         counted = sample_weight
         if class_weight is not None:
             counted = backend.empty(losses.shape, losses.dtype)
-            backend.kernel(averaging.label_weights)(backend.xp, class_weight, values["labels"], weights=counted)
+            backend.kernel(averaging.label_weights)(backend.xp, class_weight, labels, weights=counted)
             if sample_weight is not None:
                 backend.kernel(Multiply.forward)(backend.xp, counted, sample_weight, y=counted)
         total = backend.empty((), losses.dtype)
         if self.reduction == "mean":
             backend.kernel(averaging.Average.forward)(backend.xp, counted, value=total, count=1)
         else:
-            total.fill(1)
+            backend.kernel(Fill.forward)(backend.xp, y=total, value=1)
         if sample_weight is None:
             sample_weight = backend.empty(losses.shape, losses.dtype)
-            sample_weight.fill(1)
+            backend.kernel(Fill.forward)(backend.xp, y=sample_weight, value=1)
         return sample_weight, total.reshape(1)
 
     def _reduce(self, backend: Backend, losses: Array, weights: Array | None, total: Array | None) -> Array:
@@ -116,17 +122,17 @@ class LossOperation(KernelOperation):
         return value
 
     def backward(self, backend: Backend, saved: Any, dy: Array, needed: Sequence[bool]) -> Sequence[Array | None]:
-        *pair_saved, first, shape, weights, total = saved
-        dlosses = self._dlosses(backend, dy, shape, weights, total)
+        *pair_saved, shape, units, weights, total = saved
+        dlosses = self._dlosses(backend, dy, units, weights, total)
         outputs: dict[str, Any] = {}
+        results: list[Array | None] = [None] * len(needed)
         for position, name in enumerate(self.gradients):
-            if needed[position] or position == 0 and len(self.gradients) < 3:  # every pair but the triplet's fills its first
-                outputs[name] = backend.empty(first.shape, first.dtype)
+            if needed[position] or (position == 0 and len(self.gradients) < 3):  # only the triplet's first may be None
+                results[position] = outputs[name] = backend.empty(shape, dy.dtype)
         if self.pair.backward_work:
-            outputs["work"] = tuple(backend.empty(first.shape, first.dtype) for _ in range(self.pair.backward_work))
+            outputs["work"] = tuple(backend.empty(shape, dy.dtype) for _ in range(self.pair.backward_work))
         backend.kernel(self.pair.backward)(backend.xp, dlosses, *pair_saved, **outputs, **self.backward_constants)
-        results = [outputs.get(name) for name in self.gradients]
-        return results + [None] * (len(needed) - len(results))
+        return results
 
     def _dlosses(
         self, backend: Backend, dy: Array, shape: tuple[int, ...], weights: Array | None, total: Array | None
@@ -135,10 +141,7 @@ class LossOperation(KernelOperation):
         if self.reduction == "none" and weights is None:
             return dy
         if weights is None:
-            count = 1
-            if self.reduction == "mean":
-                for length in shape:
-                    count *= length
+            count = math.prod(shape) if self.reduction == "mean" else 1
             dloss = backend.empty((1,), dy.dtype)
             backend.kernel(averaging.Average.backward)(backend.xp, dy.reshape(1), dloss=dloss, count=count)
             return dloss

@@ -6,6 +6,7 @@ from typing import Any
 from backends.backend import Backend
 from backends.kernels import penalty as kernels
 from backends.kernels.pair import Array
+from backends.kernels.shape import Fill
 from engine.operations.core import KernelOperation
 
 
@@ -18,7 +19,8 @@ class ElasticNet(KernelOperation):
         self.factors = {"squares": squares, "absolutes": absolutes}
 
     def forward(self, backend: Backend, *weights: Array) -> tuple[Array, Any]:
-        value = backend.zeros((1,), weights[0].dtype)
+        value = backend.empty((1,), weights[0].dtype)
+        backend.kernel(Fill.forward)(backend.xp, y=value, value=0)
         for w in weights:
             work, total = backend.empty(w.shape, w.dtype), backend.empty((1,) * w.ndim, w.dtype)
             backend.kernel(kernels.ElasticNet.forward)(backend.xp, w, value=value, total=total, work=work, **self.factors)

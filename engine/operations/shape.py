@@ -10,7 +10,7 @@ from backends.backend import Backend
 from backends.kernels import shape as kernels
 from backends.kernels.pair import Array
 from engine.errors import ShapeError
-from engine.operations.core import KernelOperation, Shape
+from engine.operations.core import KernelOperation, Shape, reshaped
 from engine.operations.reduction import normal_axes
 
 
@@ -30,10 +30,10 @@ class Reshape(KernelOperation):
         fits = x.size == known if not free else free == 1 and known > 0 and x.size % known == 0
         if not fits:
             raise ShapeError(f"reshape: {x.shape} has {x.size} elements, which do not fill {self.shape}.")
-        return x.reshape(self.shape), x.shape
+        return reshaped(backend, x, self.shape), x.shape
 
     def backward(self, backend: Backend, saved: Any, dy: Array, needed: Sequence[bool]) -> Sequence[Array | None]:
-        return (dy.reshape(saved),)
+        return (reshaped(backend, dy, saved),)
 
 
 class Transpose(KernelOperation):
@@ -71,7 +71,8 @@ class Index(KernelOperation):
             y = x[self.index]
         except IndexError as error:
             raise ShapeError(f"index {self.index!r} does not fit shape {x.shape}: {error}.") from None
-        return backend.asarray(y), x.shape
+        y = backend.asarray(y)
+        return (y if backend.recorder is None else backend.recorder.picked(backend, x, self.index, y)), x.shape
 
     def backward(self, backend: Backend, saved: Any, dy: Array, needed: Sequence[bool]) -> Sequence[Array | None]:
         dx = backend.empty(saved, dy.dtype)
@@ -133,7 +134,11 @@ class Cast(KernelOperation):
         self.dtype = dtype
 
     def forward(self, backend: Backend, x: Array) -> tuple[Array, Any]:
-        return x.astype(self.dtype), x.dtype
+        y = backend.empty(x.shape, self.dtype)
+        backend.kernel(kernels.Copy.forward)(backend.xp, x, y=y)
+        return y, x.dtype
 
     def backward(self, backend: Backend, saved: Any, dy: Array, needed: Sequence[bool]) -> Sequence[Array | None]:
-        return (dy.astype(saved),)
+        dx = backend.empty(dy.shape, saved)
+        backend.kernel(kernels.Copy.forward)(backend.xp, dy, y=dx)
+        return (dx,)

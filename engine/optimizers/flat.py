@@ -1,10 +1,12 @@
 """Where do parameters live while they are trained? In one aligned buffer, their gradients and states in others like it."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from backends.backend import Backend
 from backends.kernels.pair import Array
+from backends.kernels.shape import Fill
 from engine.tensor import Parameter
 
 ALIGNMENT = 64  # bytes: each parameter starts a cache line, and a vector load
@@ -46,6 +48,7 @@ class FlatBuffer:
         weights, gradients = self.view(self.weights, position), self.view(self.gradients, position)
         self.backend.xp.copyto(weights, parameter.array)
         parameter.array = weights
+        parameter.moved()
         parameter._gradient_buffer = gradients
         if parameter._gradient is not None:
             self.backend.xp.copyto(gradients, parameter._gradient)
@@ -69,8 +72,11 @@ class FlatBuffer:
     def clear_missing(self) -> None:
         """Zero the gradients of parameters that have none, so that sums over the whole buffer do not count old ones."""
         for position, parameter in enumerate(self.parameters):
+            if self.backend.recorder is not None:
+                self.backend.recorder.gradient_read(parameter)
             if parameter._gradient is None:
-                self.view(self.gradients, position).fill(0)
+                gap = self.view(self.gradients, position)
+                self.backend.kernel(Fill.forward)(self.backend.xp, y=gap, value=0)
 
 
 class Stretch:
@@ -79,12 +85,14 @@ class Stretch:
     Attributes:
         arrays: weights, gradients, and the states in the optimizer's order (None for one that is not kept).
         work: the temporary arrays.
+        first: the first of the parameters.
         scalars: the numbers of this step, by name, (1,) each.
     """
 
     def __init__(self, buffer: FlatBuffer, first: int, last: int, state_names: Sequence[str]) -> None:
         part = slice(buffer.starts[first], buffer.end(last - 1))
         self.backend, self.dtype = buffer.backend, buffer.dtype
+        self.first = buffer.parameters[first]
         states = [buffer.states[name][part] if name in buffer.states else None for name in state_names]
         self.arrays = (buffer.weights[part], buffer.gradients[part], *states)
         self.work = tuple(flat[part] for flat in buffer.work)
@@ -93,7 +101,7 @@ class Stretch:
     def set(self, name: str, value: float) -> None:
         """Set a number of this step, in the array that it had in the steps before."""
         if name not in self.scalars:
-            self.scalars[name] = self.backend.empty((1,), self.dtype)
+            self.scalars[name] = self.backend.zeros((1,), self.dtype)
         self.scalars[name].fill(value)
 
 
@@ -112,7 +120,7 @@ def runs(values: Sequence[Any]) -> Iterator[tuple[int, int, Any]]:
     [(0, 2, 1), (2, 3, 2)]
     """
     start = 0
-    for position in range(1, len(values) + 1):
-        if position == len(values) or values[position] != values[start]:
-            yield start, position, values[start]
-            start = position
+    for value, equal in itertools.groupby(values):
+        end = start + len(list(equal))
+        yield start, end, value
+        start = end

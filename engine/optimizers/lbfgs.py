@@ -28,8 +28,8 @@ class LBFGS(Optimizer):
             the change of the loss, is no larger.
         line_search: None, or "strong-wolfe".
 
-    ``step(closure)`` wants a closure that zeroes the gradients, computes the loss and its gradients, and returns the loss;
-    the whole data set is best in one batch. It reads the loss on the host. Source: Nocedal (1980).
+    ``step(closure)`` wants a closure that zeroes the gradients, computes the loss and its gradients, and returns the
+    loss; the whole data set is best in one batch. It reads the loss on the host. Source: Nocedal (1980).
 
     >>> import engine as en
     >>> w = en.Parameter([3.0])
@@ -81,7 +81,9 @@ class LBFGS(Optimizer):
     def step(self, closure: Closure | None = None) -> Any:
         """Follow up to ``max_iterations`` directions; returns the loss that the first call of the closure gave."""
         if closure is None:
-            raise ArgumentError("LBFGS: step() needs a closure that computes the loss and its gradients; see its docstring.")
+            raise ArgumentError(
+                "LBFGS: step() needs a closure that computes the loss and its gradients; see its docstring."
+            )
         first_loss = closure()
         buffers = self.buffers()
         if len(buffers) != 1:
@@ -89,7 +91,9 @@ class LBFGS(Optimizer):
         (buffer,) = buffers
         if any(parameter._gradient is None for parameter in buffer.parameters):
             missing = next(one.name for one in buffer.parameters if one._gradient is None)
-            raise GradientError(f"LBFGS: parameter {missing!r} got no gradient from the closure; call backward() in it.")
+            raise GradientError(
+                f"LBFGS: parameter {missing!r} got no gradient from the closure; call backward() in it."
+            )
         self._move_past(buffer)
         self._iterate(buffer, closure, _number(first_loss))
         self.steps += 1
@@ -102,7 +106,10 @@ class LBFGS(Optimizer):
             if _largest(buffer, buffer.gradients) <= settings["tolerance_gradient"]:
                 return
             self._remember(buffer, settings["history"])
-            d, work = buffer.backend.empty((buffer.size,), buffer.dtype), buffer.backend.empty((buffer.size,), buffer.dtype)
+            d, work = (
+                buffer.backend.empty((buffer.size,), buffer.dtype),
+                buffer.backend.empty((buffer.size,), buffer.dtype),
+            )
             moves, changes = past["moves"], past["changes"]
             scale = _dot(buffer, moves[-1], changes[-1]) / _dot(buffer, changes[-1], changes[-1]) if moves else 1.0
             buffer.backend.kernel(kernels.direction)(xp, buffer.gradients, moves, changes, scale, d=d, work=work)
@@ -115,7 +122,9 @@ class LBFGS(Optimizer):
             past["gradient"], past["direction"] = buffer.gradients.copy(), d
             evaluate = self._along(buffer, closure, buffer.weights.copy(), d)
             if settings["line_search"] is None:
-                point = evaluate(rate) if iteration + 1 < settings["max_iterations"] else self._only_move(buffer, d, rate)
+                point = (
+                    evaluate(rate) if iteration + 1 < settings["max_iterations"] else self._only_move(buffer, d, rate)
+                )
             else:
                 point = strong_wolfe(evaluate, Point(0.0, loss, slope), rate)
                 evaluate(point.length)
@@ -172,7 +181,11 @@ class LBFGS(Optimizer):
             for kind in ("moves", "changes"):
                 named.update({f"{kind}.{number}": array for number, array in enumerate(past[kind])})
             state["tensors"].update({name: _dense(self._laid_out, array) for name, array in named.items()})
-        state["settings"]["past"] = {"length": past["length"], "iterations": past["iterations"], "kept": len(past["moves"])}
+        state["settings"]["past"] = {
+            "length": past["length"],
+            "iterations": past["iterations"],
+            "kept": len(past["moves"]),
+        }
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from backends.backend import Backend, recording
 from backends.kernels import optimizer as kernels
 from backends.kernels.arithmetic import Multiply
 from backends.kernels.pair import Array
@@ -13,6 +14,7 @@ from engine.errors import ArgumentError, EngineError, ShapeError
 from engine.optimizers.flat import FlatBuffer, Stretch, lay_out, runs
 from engine.schedules import Schedule, from_config
 from engine.tensor import Parameter, Tensor
+from engine.value import note_changes
 
 Closure = Callable[[], Any]
 States = dict[str, "np.ndarray[Any, Any]"]
@@ -89,10 +91,10 @@ class Optimizer:
         self.steps = 0
         self._counts = {id(parameter): 0 for parameter in self._all()}
         self._group_of = {id(parameter): group for group in self.groups for parameter in group.parameters}
+        self._members: dict[int, list[tuple[Parameter, int, Group]]] = {}  # of each buffer, with its identity and group
         self._buffers: list[FlatBuffer] = []
         self._resting: dict[int, States] = {}  # of parameters that are in no buffer now: frozen ones, or before the first
         self._stretches: dict[tuple[int, int, int], Stretch] = {}
-        self._not_settings = ("learning_rate", *self.not_for_update)
         self._trained: list[int] = []
 
     # -- what it was given -----------------------------------------------------------------------------
@@ -157,10 +159,16 @@ class Optimizer:
     @property
     def learning_rate(self) -> float:
         """The rate that the next step of the first group takes; setting it sets that of all groups."""
+        recorder = recording()
+        if recorder is not None:
+            recorder.refuse("the learning rate is read")
         return self.groups[0].learning_rate(self.steps)
 
     @learning_rate.setter
     def learning_rate(self, value: float | Schedule) -> None:
+        recorder = recording()
+        if recorder is not None:
+            recorder.refuse("the learning rate is set (give a schedule instead)")
         for group in self.groups:
             group.settings = self._checked({**group.settings, "learning_rate": value})
 
@@ -179,13 +187,26 @@ class Optimizer:
         """The flat buffers, laid out anew (states kept) where a parameter was moved, converted, frozen or set free."""
         numbers = [id(parameter) for group in self.groups for parameter in group.parameters if parameter.requires_grad]
         if numbers == self._trained and self._buffers and all(buffer.valid() for buffer in self._buffers):
+            if Backend.recorder is not None:
+                Backend.recorder.optimizer(self)
             return self._buffers
+        recorder = recording()
+        if recorder is not None:  # what was recorded works on the arrays before: the next call is worth recording
+            recorder.postpone()
+            with recorder.aside():
+                return self._laid_out_anew(numbers)
+        return self._laid_out_anew(numbers)
+
+    def _laid_out_anew(self, numbers: list[int]) -> list[FlatBuffer]:
         states = self._states_by_parameter()
         trained = [parameter for parameter in self._all() if parameter.requires_grad]
         self._buffers = lay_out(trained, self.kept_states(), self.work) if trained else []
         self._trained = numbers
         self._resting = {number: own for number, own in states.items() if number not in set(numbers)}
         self._stretches.clear()
+        self._members = {
+            id(buffer): [(one, id(one), self._group_of[id(one)]) for one in buffer.parameters] for buffer in self._buffers
+        }
         for buffer in self._buffers:
             for position, parameter in enumerate(buffer.parameters):
                 for name, value in states.get(id(parameter), {}).items():
@@ -217,25 +238,44 @@ class Optimizer:
         for group in self.groups:
             for parameter in group.parameters:
                 parameter._gradient = None
+        if Backend.recorder is not None:
+            for parameter in self._all():
+                Backend.recorder.gradient_set(parameter)
 
     def step(self, closure: Closure | None = None) -> Any:
         """Change every parameter that has a gradient. A closure is called first (it computes the gradients); its loss is returned."""
         loss = closure() if closure is not None else None
         for buffer in self.buffers():
+            if Backend.recorder is not None:
+                for parameter in buffer.parameters:
+                    Backend.recorder.gradient_read(parameter)
             # Neighbours with the same settings and step count are one stretch, nearly always the whole buffer.
-            keys = [
-                None if parameter._gradient is None else (self._group_of[id(parameter)], self._counts[id(parameter)])
-                for parameter in buffer.parameters
-            ]
+            counts, members = self._counts, self._members[id(buffer)]
+            keys = [None if one._gradient is None else (group, counts[number]) for one, number, group in members]
             for first, last, key in runs(keys):
                 if key is not None:
                     self._update(self._stretch(buffer, first, last), key[0], key[1] + 1)
-            for parameter in buffer.parameters:
-                if parameter._gradient is not None:
-                    self._counts[id(parameter)] += 1
-                    parameter.touched()
+            self._advance([parameter for parameter in buffer.parameters if parameter._gradient is not None])
         self.steps += 1
+        if Backend.recorder is not None:
+            Backend.recorder.action(self._next_step)
         return loss
+
+    def _advance(self, stepped: list[Parameter]) -> None:
+        """Count a step of these parameters; a replay counts it again."""
+        counts = self._counts
+        for parameter in stepped:
+            counts[id(parameter)] += 1
+        note_changes(stepped)
+        if Backend.recorder is not None:
+            Backend.recorder.action(self._advance, stepped)
+
+    def _next_step(self) -> None:
+        self.steps += 1
+
+    def counts_steps(self) -> bool:
+        """Whether an update depends on how many steps a parameter has taken."""
+        return type(self).corrections is not Optimizer.corrections
 
     def _stretch(self, buffer: FlatBuffer, first: int, last: int) -> Stretch:
         key = (id(buffer), first, last)
@@ -244,13 +284,23 @@ class Optimizer:
         return self._stretches[key]
 
     def _update(self, stretch: Stretch, group: Group, count: int) -> None:
+        self._set_scalars(stretch, group, count)
+        if Backend.recorder is not None:
+            Backend.recorder.action(self._set_scalars, stretch, group)
+            for array in (*stretch.arrays, *stretch.work, *stretch.scalars.values()):
+                if array is not None:
+                    Backend.recorder.persists(array)
+        settings = group.settings | stretch.scalars
+        for name in self.not_for_update:
+            del settings[name]
+        stretch.backend.kernel(self.update)(stretch.backend.xp, *stretch.arrays, work=stretch.work, **settings)
+
+    def _set_scalars(self, stretch: Stretch, group: Group, count: int | None = None) -> None:
+        """The numbers of this step; a replay asks anew for the rate, and for the step that its first parameter takes."""
+        number = self._counts[id(stretch.first)] + 1 if count is None else count
         stretch.set("learning_rate", group.learning_rate(self.steps))
-        for name, value in self.corrections(count, group.settings).items():
+        for name, value in self.corrections(number, group.settings).items():
             stretch.set(name, value)
-        settings = {name: value for name, value in group.settings.items() if name not in self._not_settings}
-        stretch.backend.kernel(self.update)(
-            stretch.backend.xp, *stretch.arrays, work=stretch.work, **stretch.scalars, **settings
-        )
 
     def corrections(self, count: int, settings: Mapping[str, Any]) -> dict[str, float]:
         """Numbers that change with a parameter's step count (1, 2, ...), handed to ``update`` by name."""

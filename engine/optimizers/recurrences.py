@@ -87,9 +87,7 @@ class RMSprop(Optimizer):
         momentum: float = 0.0,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(
-            parameters, learning_rate, alpha=alpha, eps=eps, momentum=momentum, weight_decay=weight_decay
-        )
+        super().__init__(parameters, learning_rate, alpha=alpha, eps=eps, momentum=momentum, weight_decay=weight_decay)
 
     def kept_states(self) -> tuple[str, ...]:
         return self.states if any(group.settings["momentum"] for group in self.groups) else self.states[:1]
@@ -180,9 +178,9 @@ class NAdam(_AdamFamily):
 
 
 class Lion(Optimizer):
-    """w <- (1 - learning_rate weight_decay) w - learning_rate sign(beta1 m + (1 - beta1) g);  m <- beta2 m + (1 - beta2) g.
+    """w <- (1 - learning_rate weight_decay) w - learning_rate sign(beta1 m + (1 - beta1) g).
 
-    Source: Chen and others, "Symbolic discovery of optimization algorithms" (2023).
+    Then m <- beta2 m + (1 - beta2) g. Source: Chen and others, "Symbolic discovery of optimization algorithms" (2023).
     """
 
     states, work = kernels.Lion.states, kernels.Lion.work

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import backends
-from backends import devices
+from backends.devices import _backends
 from backends.backend import Backend
 from backends.kernels.pair import Array
 from engine.layers.layer import Buffer, Layer
@@ -219,7 +219,7 @@ def _strided_like(backend: Backend, array: Array) -> Array:
 
 
 def _backend_of(array: Array) -> Backend:
-    for backend in devices._backends.values():
+    for backend in _backends.values():
         if backend.owns(array):
             return backend
     return backends.get(f"cuda:{array.device.id}")

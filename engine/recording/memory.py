@@ -40,6 +40,12 @@ def same_place(a: Array, b: Array) -> bool:
     return bool(address(a) == address(b) and a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype)
 
 
+def overlap(a: Array, b: Array) -> bool:
+    """Whether two arrays lie in the same stretch of memory."""
+    (first, last), (start, end) = extent(a), extent(b)
+    return start < last and first < end
+
+
 def like(backend: Backend, array: Array, dtype: Any = None) -> Array:
     """A new array of the same shape, its axes in the same order in memory: what NumPy's copies are like.
 
@@ -134,7 +140,7 @@ class Comparison:
             return True
         mine, other = getattr(a, "__self__", None), getattr(b, "__self__", None)
         if isinstance(mine, Value) and isinstance(other, Value):
-            return a.__name__ == b.__name__ and mine._version is other._version
+            return a.__name__ == b.__name__ and self._same_array(mine.array, other.array)
         if mine is None or type(mine) is not type(other) or a.__name__ != b.__name__ or not hasattr(mine, "described"):
             return False
         return self._same(mine.described(), other.described())

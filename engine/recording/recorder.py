@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 import backends
-from backends import devices
+from backends.devices import _backends
 from backends.backend import Backend, Kernel
 from backends.kernels.pair import Array
-from backends.kernels.shape import Copy
-from engine.errors import GradientError
+from backends.kernels.shape import Copy, Index
+from engine.errors import GradientError, ShapeError
 from engine.layers.layer import Buffer
 from engine.recording.arguments import Input
-from engine.recording.memory import Memory, arrays_in, is_array, like, same_place
+from engine.recording.memory import Memory, arrays_in, is_array, like, overlap, same_place
 from engine.tensor import Parameter, Tensor
 
 Call = tuple[Any, tuple[Any, ...], dict[str, Any]]
@@ -67,7 +67,7 @@ class Recorder:
 
     def start(self) -> None:
         """Watch every backend that is in use."""
-        for backend in {id(one): one for one in devices._backends.values()}.values():
+        for backend in {id(one): one for one in _backends.values()}.values():
             self._watch(backend)
         Backend.recorder = self
 
@@ -214,7 +214,7 @@ class Recorder:
         if not self.listens():
             return
         for one in self.inputs:
-            if one.handed is tensor or (isinstance(one.handed, Tensor) and one.handed._version is tensor._version is not None):
+            if isinstance(one.handed, Tensor) and overlap(one.buffer, tensor.array):
                 one.written = True
                 return
         if not self._inside(tensor):
@@ -319,11 +319,31 @@ class Recorder:
 
     def reshaped(self, backend: Backend, x: Array, y: Array) -> Array:
         """y if it shares x's memory; else a copy that a replay makes again."""
-        if not self.listens() or y.size == 0 or same_place(x.reshape(-1)[:1], y.reshape(-1)[:1]):
+        if not self.listens() or y.size == 0 or overlap(x, y):
             return y
         made = backend.empty(y.shape, y.dtype)
         backend.kernel(Copy.forward)(backend.xp, x, y=made.reshape(x.shape))
         return made
+
+    def picked(self, backend: Backend, x: Array, index: Any, y: Array) -> Array:
+        """y = x[index] if it shares x's memory; else a copy that a replay makes again."""
+        if any(getattr(getattr(part, "dtype", None), "kind", "") == "b" for part in _parts(index)):
+            self.refuse("a mask is an index, and how many elements it picks depends on its values")
+        if not self.listens() or y.size == 0 or overlap(x, y):
+            return y
+        made = like(backend, y)
+        with self.aside():
+            function = backend.kernel(Index.forward)
+        self._pick(function, backend, x, index, made)
+        self.action(self._pick, function, backend, x, index, made)
+        return made
+
+    @staticmethod
+    def _pick(function: Any, backend: Backend, x: Array, index: Any, made: Array) -> None:
+        try:
+            function(backend.xp, x, y=made, index=index)
+        except IndexError as error:
+            raise ShapeError(f"index does not fit shape {x.shape}: {error}.") from None
 
     # -- a user's own operations -----------------------------------------------------------------------
 
@@ -438,6 +458,10 @@ class _Form:
 
     def __init__(self, source: Any) -> None:
         self.shape, self.dtype = getattr(source, "shape", None), getattr(source, "dtype", None)
+
+
+def _parts(index: Any) -> tuple[Any, ...]:
+    return index if isinstance(index, tuple) else (index,)
 
 
 def _plain(value: Any) -> Any:

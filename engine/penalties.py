@@ -26,8 +26,7 @@ class Penalty:
         weights = [one for one in parameters if getattr(one, "regularized", True)]
         if weights:
             return self.of_weights(weights)
-        like = {"dtype": parameters[0].dtype, "device": parameters[0].backend} if parameters else {}
-        return Tensor(0.0, **like)
+        return Tensor(0.0, dtype=parameters[0].dtype, device=parameters[0].backend) if parameters else Tensor(0.0)
 
     def of_weights(self, weights: list[Any]) -> Tensor:
         """The penalty of these weights."""

@@ -250,7 +250,7 @@ def test_an_optimizer_of_ones_own():
     try:
         assert compare(make, batches()).reason is None
     finally:
-        del en.Optimizer.named["signs"]
+        del en.Optimizer.members["signs"]
 
 
 def test_penalties_clipping_and_averages():
@@ -501,7 +501,15 @@ def test_indices_masks_and_copies():
             compared = (x > 0.5).sum() + (x == rows).to(dtype="float32").mean()
             chosen = en.where(x > rows, x, rows * 2).sum()
             grown = en.stack([en.concatenate([x, x], axis=1), en.concatenate([rows, rows], axis=1)]).var()
-            return loose + compared + chosen + grown + model(x.reshape(2, 3, 5)).mean() + en.tensor(x).max() + x.clone().min()
+            return (
+                loose
+                + compared
+                + chosen
+                + grown
+                + model(x.reshape(2, 3, 5)).mean()
+                + en.tensor(x).max()
+                + x.clone().min()
+            )
 
         return model, None, step
 
@@ -574,7 +582,9 @@ def test_metrics_are_counted_again():
     with en.no_grad():
         data = list(batches(6))
         outputs = [step(x, y) for x, y in data]
-    right = np.concatenate([output.numpy().argmax(axis=1) == y.numpy() for output, (_, y) in zip(outputs, data, strict=True)])
+    right = np.concatenate(
+        [output.numpy().argmax(axis=1) == y.numpy() for output, (_, y) in zip(outputs, data, strict=True)]
+    )
     assert step.reason is None
     assert accuracy.result() == right.mean()
 
@@ -631,7 +641,12 @@ def test_layouts_choose_the_same_loops():
     step = capture(lambda x: (x @ weight).sum(axis=0))
     whole = RNG(1).normal(size=(4, 90, 90)).astype("float32")
     for number in range(4):
-        for x in (whole[number, :40, :40], whole[number, :40, :40].T, whole[number, ::2, 1:81:2], whole[number, :, :40]):
+        for x in (
+            whole[number, :40, :40],
+            whole[number, :40, :40].T,
+            whole[number, ::2, 1:81:2],
+            whole[number, :, :40],
+        ):
             tensor = en.Tensor.wrap(x, weight.backend)
             assert bits(step(tensor)) == bits((tensor @ weight).sum(axis=0))
     assert len(step.programs) == 4
@@ -772,7 +787,13 @@ def test_an_if_on_a_value_takes_both_ways():
 
 
 def test_numpy_on_an_argument_runs_eagerly():
-    for compute in (lambda x: x * 2, lambda x: np.log(x), lambda x: x.mean(keepdims=True), lambda x: np.concatenate([x, x]), lambda x: x[::2]):
+    for compute in (
+        lambda x: x * 2,
+        lambda x: np.log(x),
+        lambda x: x.mean(keepdims=True),
+        lambda x: np.concatenate([x, x]),
+        lambda x: x[::2],
+    ):
         step = capture(lambda x, compute=compute: en.tensor(compute(x)) + 1.0)
         arrays = [np.array([1.0, 2.0]), np.array([3.0, 4.0]), np.array([5.0, 6.0])]
         results, _ = runs_eagerly(step, [lambda one=one, step=step: step(one) for one in arrays], "NumPy computes")
@@ -995,7 +1016,9 @@ def test_the_contracts_example():
         return loss
 
     step = capture(step)
-    losses = [step(x, y) for _ in range(3) for x, y in en.data.batches(train, batch_size=32, seed=0, device=model.device)]
+    losses = [
+        step(x, y) for _ in range(3) for x, y in en.data.batches(train, batch_size=32, seed=0, device=model.device)
+    ]
     assert len(losses) == optimizer.steps == 12
     assert all(np.isfinite(loss.item()) for loss in losses)
     assert len(step.programs) == 2

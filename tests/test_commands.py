@@ -178,8 +178,8 @@ def test_bar_on_a_terminal(here):
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "120"}
-    line = [sys.executable, "-m", "engine", "train", "--data", "xor", "--samples", "30000", "--epochs", "2"]
-    training = subprocess.Popen([*line, "--output", "run"], cwd=here, env=environment, stdout=theirs, stderr=theirs)
+    line = [sys.executable, "-m", "engine", "train", "--data", "xor", "--samples", "20000", "--batch-size", "2"]
+    training = subprocess.Popen([*line, "--epochs", "2", "--output", "run"], cwd=here, env=environment, stdout=theirs, stderr=theirs)
     os.close(theirs)
     seen = b""
     while True:

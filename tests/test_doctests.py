@@ -24,7 +24,7 @@ def test_examples(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # where an example writes a file
     # Examples define layers, losses and optimizers of their own, which join the lists of names.
     for kind in (engine.Optimizer, engine.losses.Loss):
-        monkeypatch.setattr(kind, "named", dict(kind.named))
+        monkeypatch.setattr(kind, "members", dict(kind.members))
     failed, _ = doctest.testmod(module, optionflags=doctest.REPORT_NDIFF)
     assert failed == 0
 

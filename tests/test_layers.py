@@ -274,7 +274,7 @@ def test_a_new_activation_joins_the_names():
     try:
         assert Activation.by_name("cubed")(en.tensor([2.0])).tolist() == [8.0]
     finally:
-        del Activation.named["cubed"]
+        del Activation.members["cubed"]
 
 
 # -- what is refused -------------------------------------------------------------------------------------

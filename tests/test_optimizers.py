@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import engine as en
-from engine.optimizers import by_name
 from engine.optimizers.flat import FlatBuffer
+
+by_name = en.Optimizer.by_name
 
 STEPS = 20
 RATE = 0.03
@@ -760,7 +761,7 @@ def test_unknown_names():
         by_name("adma", parameters())
     with pytest.raises(en.ArgumentError, match="optimizer sgd: it has no lr; allowed are learning_rate, momentum"):
         by_name("SGD", parameters(), lr=0.1)
-    assert set(NAMES) | {"lbfgs"} <= set(en.optimizers.names())
+    assert set(NAMES) | {"lbfgs"} <= set(en.Optimizer.names())
 
 
 def test_what_is_printed():
@@ -775,7 +776,7 @@ def test_what_is_printed():
 
 
 def test_a_users_optimizer(backend, monkeypatch):
-    monkeypatch.setattr(en.Optimizer, "named", dict(en.Optimizer.named))
+    monkeypatch.setattr(en.Optimizer, "members", dict(en.Optimizer.members))
 
     class Averaged(en.Optimizer):
         """w <- w - rate (mean of all gradients so far) pull, the count by `corrections`."""
@@ -805,7 +806,7 @@ def test_a_users_optimizer(backend, monkeypatch):
     for parameter, w in zip(members, expected, strict=True):
         np.testing.assert_allclose(parameter.numpy(), w, rtol=1e-12)
     assert set(optimizer.state_dict()["tensors"]) == {"0.total", "1.total"}
-    assert "averaged" in en.optimizers.names()
+    assert "averaged" in en.Optimizer.names()
 
 
 # -- the layout ------------------------------------------------------------------------------------------

@@ -160,7 +160,7 @@ class Cube(Activation):
         return x * x * x
 
 
-del Activation.named["cube"]
+del Activation.members["cube"]
 
 
 def test_a_users_own_layer_counts_its_layers_and_says_what_it_does_not_know():

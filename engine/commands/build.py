@@ -12,7 +12,7 @@ from engine.commands import task
 from engine.data import Dataset
 from engine.errors import ArgumentError
 from engine.layers import Activation, BatchNorm, Dropout, Flatten, Layer, Linear, Sequential
-from engine.losses.loss import Loss, by_name
+from engine.losses.loss import Loss
 from engine.optimizers import Optimizer
 from engine.runs import Run
 
@@ -71,7 +71,7 @@ def loss(table: Table) -> Loss:
     settings = {name: value for name, value in table.items() if name != "name" and value is not None}
     if table["name"] == "binary-cross-entropy":
         settings["from_logits"] = True
-    return by_name(table["name"], **settings)
+    return Loss.by_name(table["name"], **settings)
 
 
 def class_weight(wanted: str | list[float] | None, train: Dataset) -> list[float] | None:
@@ -94,10 +94,10 @@ def optimizer(table: Table, schedule_table: Table, built: Layer, steps_per_epoch
     """By the tables [optimizer] and [schedule]."""
     settings = {name: value for name, value in table.items() if name != "name" and value is not None}
     if "learning_rate" not in settings:
-        parameters = inspect.signature(optimizers.Optimizer.named[table["name"]].__init__).parameters
+        parameters = inspect.signature(optimizers.Optimizer.members[table["name"]].__init__).parameters
         settings["learning_rate"] = parameters["learning_rate"].default
     settings["learning_rate"] = schedule(schedule_table, settings["learning_rate"], steps_per_epoch, epochs)
-    return optimizers.by_name(table["name"], built.parameters(), **settings)
+    return optimizers.Optimizer.by_name(table["name"], built.parameters(), **settings)
 
 
 _SCHEDULE_SETTINGS = {

@@ -59,7 +59,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         default="relu",
         type=parsing.known_to(Activation.by_name),
-        help=", ".join(Activation.named),
+        help=", ".join(Activation.names()),
     )
     group.add_argument(
         "--initializer",
@@ -117,8 +117,8 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         "--optimizer",
         metavar="NAME",
         default="adam",
-        type=parsing.one_of("optimizer", optimizers.names()),
-        help=", ".join(optimizers.names()),
+        type=parsing.one_of("optimizer", optimizers.Optimizer.names()),
+        help=", ".join(optimizers.Optimizer.names()),
     )
     group.add_argument(
         "--learning-rate", metavar="X", type=parsing.number(above=True), help="(default: by optimizer and data set)"

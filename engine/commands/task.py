@@ -9,12 +9,12 @@ from engine import metrics
 from engine.data import Dataset
 from engine.data.dataset import Task
 from engine.errors import ArgumentError
-from engine.losses.loss import names
+from engine.losses.loss import Loss
 
 Numbers = np.ndarray[Any, Any]
 
 # Of three embeddings, not of outputs and targets: it trains no classifier.
-LOSSES = tuple(name for name in names() if name != "triplet-margin")
+LOSSES = tuple(name for name in Loss.names() if name != "triplet-margin")
 _LABELS = ("cross-entropy", "hinge")
 _YES_OR_NO = ("binary-cross-entropy", "logistic")
 _AUTO = {"multiclass": "cross-entropy", "binary": "binary-cross-entropy", "regression": "mean-squared-error"}

@@ -4,11 +4,11 @@ To add one: subclass `Activation`, define ``forward`` from the operations of ten
 then `en.Name`, and ``--activation name`` on the command line.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from backends.kernels import activation as kernels
-from engine.errors import unknown_name
 from engine.layers.layer import Layer
+from engine.naming import Named
 from engine.operations import activation as operations
 from engine.operations.core import Unary
 from engine.tensor import Tensor, as_tensor
@@ -27,27 +27,12 @@ __all__ = [
 ]
 
 
-class Activation(Layer):
-    """A layer without parameters that applies one function; subclasses join the list of names by themselves."""
+class Activation(Named, Layer, family="activation"):
+    """A layer without parameters that applies one function; subclasses are found by name.
 
-    named: ClassVar[dict[str, type["Activation"]]] = {}
-
-    def __init_subclass__(cls, abstract: bool = False) -> None:
-        super().__init_subclass__()
-        if not abstract:
-            Activation.named[cls.__name__.lower()] = cls
-
-    @staticmethod
-    def by_name(name: str, **settings: Any) -> "Activation":
-        """An activation from its name: "relu", "leaky-relu", "tanh", ...
-
-        >>> Activation.by_name("leaky-relu", negative_slope=0.1)
-        LeakyReLU(negative_slope=0.1)
-        """
-        key = str(name).lower().replace("-", "").replace("_", "")
-        if key not in Activation.named:
-            raise unknown_name("activation", name, Activation.named)
-        return Activation.named[key](**settings)
+    >>> Activation.by_name("leaky-relu", negative_slope=0.1)
+    LeakyReLU(negative_slope=0.1)
+    """
 
 
 class _Elementwise(Activation, abstract=True):

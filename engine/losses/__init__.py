@@ -2,7 +2,7 @@
 
 from engine.losses.classification import *  # noqa: F403  # each file's own list: a new loss is named there only
 from engine.losses.classification import __all__ as _classification
-from engine.losses.loss import Loss, by_name as by_name, names as names
+from engine.losses.loss import Loss
 from engine.losses.regression import *  # noqa: F403
 from engine.losses.regression import __all__ as _regression
 

@@ -1,7 +1,5 @@
 """What is a loss? A check of the target's form, and one number with its gradient; by name for the command line."""
 
-import inspect
-import re
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +8,7 @@ from backends.backend import recording
 from backends.kernels.pair import Array
 from backends.kernels.shape import Copy
 from engine.errors import ArgumentError, DataError, DeviceError, DtypeError, ShapeError, unknown_name
+from engine.naming import Named
 from engine.operations.loss import LossOperation
 from engine.tensor import Tensor, as_tensor
 from engine.value import apply
@@ -17,7 +16,7 @@ from engine.value import apply
 REDUCTIONS = ("mean", "sum", "none")
 
 
-class Loss:
+class Loss(Named, family="loss"):
     """A loss: ``loss(prediction, target)``, a Tensor. Subclass it and define ``unit_losses`` to add your own.
 
     Args:
@@ -36,13 +35,6 @@ class Loss:
     """
 
     per_sample: ClassVar[bool] = False
-    named: ClassVar[dict[str, type["Loss"]]] = {}
-
-    def __init_subclass__(cls, abstract: bool = False) -> None:
-        super().__init_subclass__()
-        if not abstract:
-            Loss.named[cls.__name__.lower()] = cls
-
     def __init__(self, reduction: str = "mean") -> None:
         if reduction not in REDUCTIONS:
             raise unknown_name(f"{type(self).__name__}: reduction", reduction, REDUCTIONS)
@@ -227,24 +219,3 @@ def positive(owner: str, name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value > 0 or not np.isfinite(value):
         raise ArgumentError(f"{owner}: {name} {value!r} was given; it is a number above 0.")
     return float(value)
-
-
-def by_name(name: str, **settings: Any) -> Loss:
-    """A loss from its name: "cross-entropy", "hinge", "mean-squared-error", ... or that of a subclass of your own.
-
-    >>> by_name("hinge", margin=0.5)
-    Hinge(margin=0.5, reduction='mean')
-    """
-    key = str(name).lower().replace("-", "").replace("_", "")
-    if key not in Loss.named:
-        raise unknown_name("loss", name, names())
-    allowed = [one for one in inspect.signature(Loss.named[key].__init__).parameters if one != "self"]
-    for setting in settings:
-        if setting not in allowed:
-            raise ArgumentError(f"loss {name}: it has no {setting}; allowed are {', '.join(allowed)}.")
-    return Loss.named[key](**settings)
-
-
-def names() -> tuple[str, ...]:
-    """The names that `by_name` knows, words joined by hyphens."""
-    return tuple(sorted(re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower() for kind in Loss.named.values()))

@@ -11,6 +11,7 @@ from backends.kernels import optimizer as kernels
 from backends.kernels.arithmetic import Multiply
 from backends.kernels.pair import Array
 from engine.errors import ArgumentError, EngineError, ShapeError
+from engine.naming import Named
 from engine.optimizers.flat import FlatBuffer, Stretch, lay_out, runs
 from engine.schedules import Schedule, from_config
 from engine.tensor import Parameter, Tensor
@@ -44,7 +45,7 @@ class Group:
         return float(rate(step)) if isinstance(rate, Schedule) else float(rate)
 
 
-class Optimizer:
+class Optimizer(Named, family="optimizer"):
     """Changes parameters by their gradients. Subclass it and define ``update`` to add your own recurrence.
 
     Args:
@@ -78,13 +79,6 @@ class Optimizer:
     not_for_update: ClassVar[tuple[str, ...]] = ()  # settings that `corrections` alone reads
 
     update: Callable[..., None]
-    named: ClassVar[dict[str, type["Optimizer"]]] = {}
-
-    def __init_subclass__(cls, abstract: bool = False) -> None:
-        super().__init_subclass__()
-        if not abstract:
-            Optimizer.named[cls.__name__.lower()] = cls
-
     def __init__(self, parameters: Iterable[Any], learning_rate: float | Schedule = 1e-3, **settings: Any) -> None:
         self.defaults = {"learning_rate": learning_rate, **settings}
         self.groups = self._make_groups(parameters)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 import backends
-from backends.devices import _backends
 from backends.backend import Backend
+from backends.devices import _backends
 from backends.kernels.pair import Array
 from engine.layers.layer import Buffer, Layer
 from engine.optimizers.optimizer import Optimizer
@@ -122,7 +122,7 @@ def _reading(name: str) -> Any:
     return called
 
 
-for _name in "getitem setitem iter float int bool index complex contains repr str copy deepcopy".split():
+for _name in ["getitem", "setitem", "iter", "float", "int", "bool", "index", "complex", "contains", "repr", "str", "copy", "deepcopy"]:
     setattr(HandedArray, f"__{_name}__", _reading(f"__{_name}__"))
 
 

@@ -5,7 +5,7 @@ import threading
 import types
 import warnings
 from collections.abc import Callable
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from backends.backend import Backend
 from engine import autodiff
@@ -109,9 +109,8 @@ class Capture(Generic[P, R]):
             if programs is not None:
                 for program in programs:
                     if program.holds():
-                        result: R = program.replay(given)
-                        return result
-            return self._record(key, given, arguments, named)
+                        return cast(R, program.replay(given))
+            return cast(R, self._record(key, given, arguments, named))
 
     @property
     def programs(self) -> list[Program]:
@@ -143,7 +142,9 @@ class Capture(Generic[P, R]):
                     slot.load(one)
                 failed = True
                 try:
-                    result = self.function(*handed(arguments, recorder.inputs, given), **handed(named, recorder.inputs, given))
+                    result = self.function(
+                        *handed(arguments, recorder.inputs, given), **handed(named, recorder.inputs, given)
+                    )
                     failed = False
                 finally:
                     for slot in recorder.inputs:
@@ -155,7 +156,9 @@ class Capture(Generic[P, R]):
         try:
             output = Output(result, recorder.inputs)
         except Unreturnable as error:
-            self._give_up(f"it returns {error}, in which tensors cannot be found; return tuples, lists and dictionaries", None)
+            self._give_up(
+                f"it returns {error}, in which tensors cannot be found; return tuples, lists and dictionaries", None
+            )
             return result
         answer = output.build(given)
         if recorder.reason is not None:

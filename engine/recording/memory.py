@@ -35,9 +35,14 @@ def extent(array: Array) -> tuple[int, int]:
     return start, end + int(array.dtype.itemsize)
 
 
+def form(array: Array) -> tuple[Any, ...]:
+    """An array's shape, strides and dtype."""
+    return array.shape, array.strides, array.dtype
+
+
 def same_place(a: Array, b: Array) -> bool:
     """Whether two arrays are the same elements in the same form."""
-    return bool(address(a) == address(b) and a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype)
+    return address(a) == address(b) and form(a) == form(b)
 
 
 def overlap(a: Array, b: Array) -> bool:
@@ -138,7 +143,8 @@ class Comparison:
     def _function(self, a: Any, b: Any) -> bool:
         if a == b:
             return True
-        mine, other = getattr(a, "__self__", None), getattr(b, "__self__", None)
+        mine: Any = getattr(a, "__self__", None)
+        other: Any = getattr(b, "__self__", None)
         if isinstance(mine, Value) and isinstance(other, Value):
             return a.__name__ == b.__name__ and self._same_array(mine.array, other.array)
         if mine is None or type(mine) is not type(other) or a.__name__ != b.__name__ or not hasattr(mine, "described"):
@@ -169,9 +175,9 @@ class Comparison:
     def _same_array(self, a: Array, b: Array) -> bool:
         places = self.first.buffers.find(a), self.second.buffers.find(b)
         if places[0] is not None or places[1] is not None:
-            return places[0] == places[1] and a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype
+            return places[0] == places[1] and form(a) == form(b)
         if same_place(a, b):
             return True
         if a not in self.first.constants or b not in self.second.constants or type(a) is not np.ndarray:
             return False
-        return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+        return form(a) == form(b) and a.tobytes() == b.tobytes()

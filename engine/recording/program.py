@@ -48,7 +48,10 @@ class Program:
 
     def stale(self) -> bool:
         """Whether an array that it works on was replaced, so that it can never run again."""
-        return any(attribute in ("array", "_buffers") and getattr(owner, attribute) is not value for owner, attribute, value in self.guards)
+        return any(
+            attribute in ("array", "_buffers") and getattr(owner, attribute) is not value
+            for owner, attribute, value in self.guards
+        )
 
     def replay(self, given: Sequence[Any]) -> Any:
         """Run the calls on the values of these arguments; returns what the function would."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 import backends
-from backends.devices import _backends
 from backends.backend import Backend, Kernel
+from backends.devices import _backends
 from backends.kernels.pair import Array
 from backends.kernels.shape import Copy, Index
 from engine.errors import GradientError, ShapeError
@@ -156,7 +156,9 @@ class Recorder:
 
     def _inside(self, tensor: Any) -> bool:
         """Whether a tensor was made by this call, so that it is nobody's state."""
-        return id(tensor) in self._made or (not isinstance(tensor, (Parameter, Buffer)) and tensor.array in self.buffers)
+        return id(tensor) in self._made or (
+            not isinstance(tensor, (Parameter, Buffer)) and tensor.array in self.buffers
+        )
 
     def _guard(self, owner: Any, attribute: str, value: Any) -> None:
         if (id(owner), attribute) not in self._seen:
@@ -286,11 +288,7 @@ class Recorder:
 
     def copied(self, backend: Backend, array: Array, dtype: Any = None) -> Array:
         """An array on the backend's device with these values, copied at every replay again."""
-        slot = next((one for one in self.inputs if one.backend is None and same_place(one.array, array)), None) if (
-            isinstance(array, np.ndarray)
-        ) else None
-        if slot is None and isinstance(array, np.ndarray) and self._of_argument(array):
-            self.refuse("a part of an array argument is used (give a Tensor instead)")
+        slot = self._slot(array)
         made = like(backend, array, dtype)
         if slot is not None:
             self._load(backend, slot, made)
@@ -305,12 +303,18 @@ class Recorder:
             self.action(self._put, backend, array, made)
         return made
 
-    def _of_argument(self, array: Array) -> bool:
-        return any(one.backend is None and one.array.size and np.may_share_memory(one.array, array) for one in self.inputs)
+    def _slot(self, array: Array) -> Input | None:
+        """The NumPy argument that an array is; an array that is a part of one cannot be followed."""
+        for one in self.inputs:
+            if one.backend is None and isinstance(array, np.ndarray) and overlap(one.array, array):
+                if same_place(one.array, array):
+                    return one
+                self.refuse("a part of an array argument is used (give a Tensor instead)")
+        return None
 
     @staticmethod
     def _load(backend: Backend, slot: Input, made: Array) -> None:
-        Recorder._put(backend, slot.array.view(np.ndarray), made)
+        Recorder._put(backend, slot.array, made)
 
     @staticmethod
     def _put(backend: Backend, array: Array, made: Array) -> None:
@@ -379,7 +383,7 @@ class Recorder:
     def loose(self) -> bool:
         """Whether a call read an array from outside that nobody is known to keep: then a second recording must agree."""
         for function, inputs, options in self.calls:
-            described = getattr(getattr(function, "__self__", None), "described", tuple)()
+            described: Any = getattr(getattr(function, "__self__", None), "described", tuple)()
             for array in arrays_in((inputs, options, described)):
                 if array.size and array not in self.buffers and array not in self.known:
                     return True
@@ -420,7 +424,12 @@ class UserCall:
     def described(self) -> Any:
         """What two recordings of it have in common."""
         kept = getattr(self.operation, "__dict__", {})
-        return (type(self.operation).__qualname__, self.arrays, self.output, {name: _plain(kept[name]) for name in kept})
+        return (
+            type(self.operation).__qualname__,
+            self.arrays,
+            self.output,
+            {name: _plain(kept[name]) for name in kept},
+        )
 
 
 class UserBackward:
@@ -465,4 +474,5 @@ def _parts(index: Any) -> tuple[Any, ...]:
 
 
 def _plain(value: Any) -> Any:
-    return value if is_array(value) or isinstance(value, (bool, int, float, str, tuple, list, dict, type(None))) else id(value)
+    plain = is_array(value) or isinstance(value, (bool, int, float, str, tuple, list, dict, type(None)))
+    return value if plain else id(value)

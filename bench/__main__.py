@@ -1,0 +1,61 @@
+"""How fast is it on this machine? `python -m bench --suite eager` prints a table, `--json FILE` keeps it.
+
+Run from the repository's root. A suite is a module with `measure()`, which returns plain values, and `report(result)`,
+which turns them into a table.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import backends
+import engine
+from bench import eager_step
+
+SUITES: dict[str, ModuleType] = {"eager": eager_step}
+
+
+def facts() -> dict[str, Any]:
+    """What a result depends on besides the code."""
+    return {
+        "date": datetime.date.today().isoformat(),
+        "engine": engine.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        **{name: value for name, value in backends.get("cpu").describe().items() if name in ("processor", "BLAS")},
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, and write where asked; 2 where the file cannot be written."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks of the engine on this machine.")
+    parser.add_argument("--suite", choices=sorted(SUITES), default="eager", help="what to measure (default: eager)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there, with the machine's facts")
+    given = parser.parse_args(arguments)
+    if given.json is not None and not given.json.absolute().parent.is_dir():
+        print(f"bench: --json {given.json}: the folder {given.json.absolute().parent} does not exist.", file=sys.stderr)
+        return 2
+    suite = SUITES[given.suite]
+    result = suite.measure()
+    print(suite.report(result))
+    if given.json is not None:
+        try:
+            given.json.write_text(json.dumps({"suite": given.suite, **facts(), "result": result}, indent=2) + "\n")
+        except OSError as error:
+            print(f"bench: --json {given.json}: {error.strerror}.", file=sys.stderr)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -33,12 +33,13 @@ def raw_index(index: Any, backend: Backend) -> Any:
                 f'move it with .to("{backend.device}").'
             )
         return index.array
+    array = index
     if isinstance(index, list):
-        index = host_array(index) if index else np.empty(0, np.int64)
-    if not isinstance(index, np.ndarray):
+        array = host_array(index) if index else np.empty(0, np.int64)
+    if not isinstance(array, np.ndarray):
         return index
     recorder = recording()
-    return backend.asarray(index) if recorder is None else recorder.copied(backend, index)
+    return backend.asarray(array) if recorder is None else recorder.copied(backend, array, source=index)
 
 
 class Operators(Value):
@@ -139,10 +140,10 @@ class Operators(Value):
         right = operand.array if isinstance(operand, Value) else operand
         backend = self.backend
         y = backend.empty(broadcast_shape(name, self.array, right), "bool")
-        if backend.recorder is not None:
+        if (recorder := backend.recorder) is not None:
             for one in (self, operand):
                 if isinstance(one, Value):
-                    backend.recorder.reads(one)
+                    recorder.reads(one)
         backend.kernel(Compare.forward)(backend.xp, self.array, right, y=y, relation=name)
         return self.wrap(y, backend)
 

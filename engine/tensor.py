@@ -67,7 +67,7 @@ class Tensor(Operators):
         else:
             if isinstance(data, Tensor):
                 recorder.reads(data)
-            self.array = recorder.copied(backend, array, wanted)
+            self.array = recorder.copied(backend, array, wanted, source=data)
             recorder.made(self)
         self._name = name
         if requires_grad:
@@ -159,8 +159,8 @@ class Tensor(Operators):
 
     def detach(self) -> "Tensor":
         """The same values without history; a change in place of one is a change of the other."""
-        if self.backend.recorder is not None:
-            self.backend.recorder.reads(self)
+        if (recorder := self.backend.recorder) is not None:
+            recorder.reads(self)
         tensor = Tensor.wrap(self.array, self.backend)
         tensor._version = self._shared_version()
         return tensor
@@ -227,8 +227,8 @@ class Tensor(Operators):
         """
         if self._node is not None:
             return None if self._node.gradient is None else Tensor.wrap(self._node.gradient, self.backend)
-        if self.backend.recorder is not None:
-            self.backend.recorder.gradient_read(self)
+        if (recorder := self.backend.recorder) is not None:
+            recorder.gradient_read(self)
         if self._gradient is None:
             return None
         held = self._gradient
@@ -262,8 +262,8 @@ class Tensor(Operators):
         if self._node is not None:
             self._node.gradient = None
         self._gradient = None
-        if self.backend.recorder is not None:
-            self.backend.recorder.gradient_set(self)
+        if (recorder := self.backend.recorder) is not None:
+            recorder.gradient_set(self)
 
     def backward(self, gradient: "Tensor | Array | float | None" = None, *, create_graph: bool = False) -> None:
         """Compute the gradient of every leaf that this was computed from, and add it to the leaf's `grad`.
@@ -322,11 +322,14 @@ class Tensor(Operators):
         if recorder is None:
             return self.backend.asarray(values)
         array = values if hasattr(values, "__cuda_array_interface__") else np.asarray(values)
-        return recorder.copied(self.backend, array)
+        return recorder.copied(self.backend, array, source=values)
 
     def _beside(self, data: Any) -> "Tensor":
         if isinstance(data, (list, tuple)) and self.dtype.kind == "f":
-            data = host_array(data, self.dtype)  # Python floats take the tensor's dtype, alone or in a list
+            numbers = host_array(data, self.dtype)  # Python floats take the tensor's dtype, alone or in a list
+            if (recorder := self.backend.recorder) is not None:
+                recorder.constant(numbers, data)
+            data = numbers
         return Tensor(data, device=self.backend)
 
     def accumulate(self, gradient: Array, owned: bool) -> None:
@@ -353,8 +356,8 @@ class Tensor(Operators):
     def touched(self) -> None:
         """Note that the values were changed in place."""
         (self._version or self._shared_version()).change()
-        if self.backend.recorder is not None:
-            self.backend.recorder.touched(self)
+        if (recorder := self.backend.recorder) is not None:
+            recorder.touched(self)
 
     def moved(self) -> None:
         """Note that the values are in another array now."""
@@ -391,8 +394,8 @@ class Tensor(Operators):
         operand = self._operand(value)
         if isinstance(operand, Tensor):
             self._refuse_value(operand)
-            if self.backend.recorder is not None:
-                self.backend.recorder.reads(operand)
+            if (recorder := self.backend.recorder) is not None:
+                recorder.reads(operand)
             operand = operand.array
         try:
             self.backend.kernel(Assign.forward)(

@@ -92,17 +92,17 @@ def apply(operation: Operation, *inputs: Any) -> "Tensor":
             float_dtype = dtype
     if first is None:
         raise DtypeError(f"{operation.label}: no input is a Tensor; make one with en.tensor(...).")
-    if backend.recorder is not None:
+    if (recorder := backend.recorder) is not None:
         for one in inputs:
             if isinstance(one, Value):
-                backend.recorder.reads(one)
+                recorder.reads(one)
     output, saved = operation.forward(backend, *arrays) if operation.takes_backend else _user_forward(operation, backend, arrays)
     result: Tensor = first.wrap(output, backend)
     if True in needed and autodiff.mode.enabled:
         result.requires_grad = True
         result._node = autodiff.Node(operation, backend, sources, needed, saved, output)
-        if backend.recorder is not None and not operation.takes_backend:
-            backend.recorder.user_node(result._node)
+        if (recorder := backend.recorder) is not None and not operation.takes_backend:
+            recorder.user_node(result._node)
     if operation.is_view:
         if result._node is None:
             result._version = first._shared_version()

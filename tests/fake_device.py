@@ -85,7 +85,7 @@ class FakeArray:
     flags = property(lambda self: self._host.flags)
     base = property(lambda self: None if self._host.base is None else FakeArray(self._host.base))
     T = property(lambda self: FakeArray(self._host.T))
-    __cuda_array_interface__ = property(lambda self: {"shape": self.shape})
+    __cuda_array_interface__ = property(lambda self: self._host.__array_interface__)
 
     def __len__(self):
         return len(self._host)

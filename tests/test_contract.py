@@ -246,9 +246,9 @@ def test_the_initializers_of_the_contract_are_there(name):
 
 
 def test_every_optimizer_takes_a_rate_or_a_schedule():
-    for name in en.optimizers.names():
+    for name in en.Optimizer.names():
         for rate in (0.5, en.Constant(0.5)):
-            assert en.optimizers.by_name(name, [en.Parameter([1.0])], learning_rate=rate).learning_rate == 0.5
+            assert en.Optimizer.by_name(name, [en.Parameter([1.0])], learning_rate=rate).learning_rate == 0.5
 
 
 # -- semantics: dtype, reductions, targets ---------------------------------------------------------------
@@ -368,7 +368,7 @@ def test_penalties_are_of_weights_and_of_training_alone():
 @pytest.mark.parametrize(("name", "after"), [("sgd", 0.9), ("adamw", 0.9), ("lion", 0.9), ("adam", 0.5)])
 def test_weight_decay_is_pytorch_s(name, after):
     w = en.Parameter(np.array([1.0]))
-    optimizer = en.optimizers.by_name(name, [w], learning_rate=0.5, weight_decay=0.2)
+    optimizer = en.Optimizer.by_name(name, [w], learning_rate=0.5, weight_decay=0.2)
     w.grad = np.array([0.0])
     optimizer.step()  # decoupled: lr * decay * w; as a gradient, Adam makes it a whole step
     assert w.item() == pytest.approx(after)

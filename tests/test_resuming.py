@@ -40,7 +40,7 @@ def made(optimizer="adam", schedule="warmup", callbacks=None, ema=0.9, seed=11, 
         en.StochasticDepth(en.Linear(hidden, hidden), drop=0.2),
         en.Linear(hidden, 3),
     ).to(dtype=dtype)
-    made_optimizer = en.optimizers.by_name(
+    made_optimizer = en.Optimizer.by_name(
         optimizer, model.parameters(), learning_rate=SCHEDULES[schedule](), **OPTIMIZERS[optimizer]
     )
     return en.Trainer(

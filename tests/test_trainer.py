@@ -595,7 +595,7 @@ def test_a_huge_learning_rate_stops_with_finite_weights(dtype, optimizer):
         en.ReLU(),
         en.Linear(8, 1, generator=2),
     ).to(dtype=dtype)
-    made = en.optimizers.by_name(optimizer, model.parameters(), learning_rate=1e25)
+    made = en.Optimizer.by_name(optimizer, model.parameters(), learning_rate=1e25)
     trainer = trainer_of(model, en.MeanSquaredError(), made)
     with pytest.raises(en.NotFiniteError, match=r"epoch \d+, step \d+: .* is not finite; "):  # and no warning
         trainer.fit((x, x[:, :1]), epochs=50, batch_size=8)

@@ -129,7 +129,7 @@ class Loss(Named, family="loss"):
         dtype = prediction.array.dtype if array.dtype.kind == "f" else None
         recorder = recording()
         if recorder is not None:
-            return Tensor.wrap(recorder.copied(backend, array, dtype), backend)
+            return Tensor.wrap(recorder.copied(backend, array, dtype, source=values), backend)
         return Tensor.wrap(backend.asarray(array, dtype), backend)
 
     def _sample_weight(self, prediction: Tensor, weight: Any) -> Tensor:
@@ -154,8 +154,8 @@ class Loss(Named, family="loss"):
             raise DtypeError(f"{type(self).__name__}: labels are of {labels.dtype}; give whole numbers, 0 to {classes - 1}.")
         if labels.backend.name == "numpy":
             self._check_classes(labels.array, classes)
-            if labels.backend.recorder is not None:
-                labels.backend.recorder.action(self._check_classes, labels.array, classes)
+            if (recorder := labels.backend.recorder) is not None:
+                recorder.action(self._check_classes, labels.array, classes)
 
     def _check_classes(self, labels: Array, classes: int) -> None:
         """Refuse labels that are no class."""
@@ -174,8 +174,8 @@ class Loss(Named, family="loss"):
         if target.backend.name != "numpy":
             return
         self._check_range(target.array, low, high, between)
-        if target.backend.recorder is not None:
-            target.backend.recorder.action(self._check_range, target.array, low, high, between)
+        if (recorder := target.backend.recorder) is not None:
+            recorder.action(self._check_range, target.array, low, high, between)
 
     def _check_range(self, values: Array, low: float, high: float, between: bool) -> None:
         wrong = ~((values >= low) & (values <= high)) if between else (values != low) & (values != high)  # NaN is wrong
@@ -202,8 +202,8 @@ class Elementwise(Loss, abstract=True):
 def _converted(values: Tensor, dtype: Any, shape: tuple[int, ...]) -> Tensor:
     """The values in another dtype, repeated to fill a shape; without history."""
     backend = values.backend
-    if backend.recorder is not None:
-        backend.recorder.reads(values)
+    if (recorder := backend.recorder) is not None:
+        recorder.reads(values)
     array = backend.empty(shape, dtype)
     backend.kernel(Copy.forward)(backend.xp, values.array, y=array)
     return Tensor.wrap(array, backend)

@@ -136,7 +136,8 @@ def result_dtype(a: Any, b: Any) -> Any:
 def reshaped(backend: Backend, x: Array, shape: Shape) -> Array:
     """The elements in another shape: a view, or a copy where x's order in memory does not allow one."""
     y = x.reshape(shape)
-    return y if backend.recorder is None else backend.recorder.reshaped(backend, x, y)
+    recorder = backend.recorder
+    return y if recorder is None else recorder.reshaped(backend, x, y)
 
 
 def sum_to(backend: Backend, gradient: Array, shape: Shape) -> Array:

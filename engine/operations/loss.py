@@ -65,8 +65,8 @@ class LossOperation(KernelOperation):
         shape, dtype = first.shape, first.dtype
         if self.with_rows:
             rows = _rows(backend, shape[0])
-            if backend.recorder is not None:
-                backend.recorder.persists(rows)
+            if (recorder := backend.recorder) is not None:
+                recorder.persists(rows)
             given.insert(2, rows)
         losses = backend.empty(shape[:1] if self.per_sample else shape, dtype)
         outputs: dict[str, Any] = {"losses": losses}

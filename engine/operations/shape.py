@@ -72,7 +72,8 @@ class Index(KernelOperation):
         except IndexError as error:
             raise ShapeError(f"index {self.index!r} does not fit shape {x.shape}: {error}.") from None
         y = backend.asarray(y)
-        return (y if backend.recorder is None else backend.recorder.picked(backend, x, self.index, y)), x.shape
+        recorder = backend.recorder
+        return (y if recorder is None else recorder.picked(backend, x, self.index, y)), x.shape
 
     def backward(self, backend: Backend, saved: Any, dy: Array, needed: Sequence[bool]) -> Sequence[Array | None]:
         dx = backend.empty(saved, dy.dtype)

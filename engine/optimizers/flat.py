@@ -72,8 +72,8 @@ class FlatBuffer:
     def clear_missing(self) -> None:
         """Zero the gradients of parameters that have none, so that sums over the whole buffer do not count old ones."""
         for position, parameter in enumerate(self.parameters):
-            if self.backend.recorder is not None:
-                self.backend.recorder.gradient_read(parameter)
+            if (recorder := self.backend.recorder) is not None:
+                recorder.gradient_read(parameter)
             if parameter._gradient is None:
                 gap = self.view(self.gradients, position)
                 self.backend.kernel(Fill.forward)(self.backend.xp, y=gap, value=0)

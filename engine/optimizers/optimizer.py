@@ -181,8 +181,8 @@ class Optimizer(Named, family="optimizer"):
         """The flat buffers, laid out anew (states kept) where a parameter was moved, converted, frozen or set free."""
         numbers = [id(parameter) for group in self.groups for parameter in group.parameters if parameter.requires_grad]
         if numbers == self._trained and self._buffers and all(buffer.valid() for buffer in self._buffers):
-            if Backend.recorder is not None:
-                Backend.recorder.optimizer(self)
+            if (recorder := Backend.recorder) is not None:
+                recorder.optimizer(self)
             return self._buffers
         recorder = recording()
         if recorder is not None:  # what was recorded works on the arrays before: the next call is worth recording
@@ -232,17 +232,18 @@ class Optimizer(Named, family="optimizer"):
         for group in self.groups:
             for parameter in group.parameters:
                 parameter._gradient = None
-        if Backend.recorder is not None:
+        if (recorder := Backend.recorder) is not None:
+            recorder.knows_step(self)
             for parameter in self._all():
-                Backend.recorder.gradient_set(parameter)
+                recorder.gradient_set(parameter)
 
     def step(self, closure: Closure | None = None) -> Any:
         """Change every parameter that has a gradient. A closure is called first (it computes the gradients); its loss is returned."""
         loss = closure() if closure is not None else None
         for buffer in self.buffers():
-            if Backend.recorder is not None:
+            if (recorder := Backend.recorder) is not None:
                 for parameter in buffer.parameters:
-                    Backend.recorder.gradient_read(parameter)
+                    recorder.gradient_read(parameter)
             # Neighbours with the same settings and step count are one stretch, nearly always the whole buffer.
             counts, members = self._counts, self._members[id(buffer)]
             keys = [None if one._gradient is None else (group, counts[number]) for one, number, group in members]
@@ -251,8 +252,8 @@ class Optimizer(Named, family="optimizer"):
                     self._update(self._stretch(buffer, first, last), key[0], key[1] + 1)
             self._advance([parameter for parameter in buffer.parameters if parameter._gradient is not None])
         self.steps += 1
-        if Backend.recorder is not None:
-            Backend.recorder.action(self._next_step)
+        if (recorder := Backend.recorder) is not None:
+            recorder.action(self._next_step)
         return loss
 
     def _advance(self, stepped: list[Parameter]) -> None:
@@ -261,8 +262,8 @@ class Optimizer(Named, family="optimizer"):
         for parameter in stepped:
             counts[id(parameter)] += 1
         note_changes(stepped)
-        if Backend.recorder is not None:
-            Backend.recorder.action(self._advance, stepped)
+        if (recorder := Backend.recorder) is not None:
+            recorder.action(self._advance, stepped)
 
     def _next_step(self) -> None:
         self.steps += 1
@@ -279,11 +280,11 @@ class Optimizer(Named, family="optimizer"):
 
     def _update(self, stretch: Stretch, group: Group, count: int) -> None:
         self._set_scalars(stretch, group, count)
-        if Backend.recorder is not None:
-            Backend.recorder.action(self._set_scalars, stretch, group)
+        if (recorder := Backend.recorder) is not None:
+            recorder.action(self._set_scalars, stretch, group)
             for array in (*stretch.arrays, *stretch.work, *stretch.scalars.values()):
                 if array is not None:
-                    Backend.recorder.persists(array)
+                    recorder.persists(array)
         settings = group.settings | stretch.scalars
         for name in self.not_for_update:
             del settings[name]

@@ -1,1 +1,1 @@
-"""How is a step recorded and run again? The recorder, the program it makes, its arguments, and the comparison of two."""
+"""How is a step recorded and run again? The recorder, its program, its arguments, and the comparison of two."""

@@ -122,7 +122,10 @@ def _reading(name: str) -> Any:
     return called
 
 
-for _name in ["getitem", "setitem", "iter", "float", "int", "bool", "index", "complex", "contains", "repr", "str", "copy", "deepcopy"]:
+for _name in (
+    *("getitem", "setitem", "iter", "contains", "float", "int", "bool", "index", "complex"),
+    *("repr", "str", "copy", "deepcopy"),
+):
     setattr(HandedArray, f"__{_name}__", _reading(f"__{_name}__"))
 
 
@@ -237,7 +240,7 @@ def handed(value: Any, inputs: Sequence[Input], given: Sequence[Any]) -> Any:
     return value
 
 
-class Unreturnable(Exception):
+class UnreturnableError(Exception):
     """A return value in which tensors cannot be found."""
 
 
@@ -260,11 +263,11 @@ class Output:
             self.parts = [Output(part, inputs) for part in value]
         elif isinstance(value, Mapping):
             if type(value) is not dict:
-                raise Unreturnable(type(value).__name__)
+                raise UnreturnableError(type(value).__name__)
             self.kind, self.value = "dict", list(value)
             self.parts = [Output(part, inputs) for part in value.values()]
         elif not isinstance(value, (*PLAIN, np.generic, np.dtype, type, Layer, Optimizer)):
-            raise Unreturnable(type(value).__name__)
+            raise UnreturnableError(type(value).__name__)
 
     def build(self, given: Sequence[Any]) -> Any:
         """The return value of this call; tensors are copies."""

@@ -10,7 +10,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 from backends.backend import Backend
 from engine import autodiff
 from engine.errors import ArgumentError
-from engine.recording.arguments import Input, Output, Unreturnable, handed, signature
+from engine.recording.arguments import Input, Output, UnreturnableError, handed, signature
 from engine.recording.memory import Comparison
 from engine.recording.program import Program
 from engine.recording.recorder import Recorder
@@ -28,30 +28,30 @@ R = TypeVar("R")
 
 
 def capture(function: Callable[P, R]) -> "Capture[P, R]":
-    """The function, recorded once per signature and then replayed: the same kernels on the same arrays, without the graph.
+    """The function, recorded once per signature and then replayed: the same kernels on the same arrays, no graph.
 
-    A replay gives the same bits as the function itself; it runs no Python of it. What happens at each call:
+    A replay gives the same bits as the function itself, and runs no Python of it.
 
-    - **Inputs** are the Tensors and arrays among the arguments, also within lists, tuples and dictionaries: their values
-      are copied in. Everything else is **frozen**: other arguments, numbers and lists that the function makes tensors of,
-      attributes of layers, Python variables.
-    - A new recording is made where the frozen arguments differ, or an input's shape, dtype, strides, device or
+    - **Inputs** are the Tensors and arrays among the arguments, also within lists, tuples and dictionaries: their
+      values are copied in. Everything else is **frozen**: other arguments, numbers and lists that the function makes
+      tensors of, attributes of layers, Python variables.
+    - A **new recording** is made where a frozen argument differs, or an input's shape, dtype, strides, device or
       requires_grad, no_grad, a layer's train mode, a parameter's requires_grad, whether it had a gradient where the
-      function asks, an optimizer's settings, or the array of a parameter (`Layer.to`). 16 recordings are kept; a warning
-      says when one is dropped.
-    - Learning rates, schedules and step counts are worked out anew for every replay, and the losses' checks of labels and
-      targets are repeated. An `Operation` of your own is called again, forward and backward. Other functions that it
-      captures run within its recording.
-    - **Outputs** are copies without history, in the tuples, lists and dictionaries that the function returns; an argument
-      or a Parameter is returned as itself.
-    - A function that **reads a value** (``item()``, ``numpy()``, ``float()``, ``if``) runs eagerly from then on, with one
-      RuntimeWarning that names the line; so does one that NumPy computes in, whose optimizer needs a closure's value
-      (LBFGS), or whose kernel calls differ from call to call. ``step.reason`` says why; it is None otherwise.
+      function asks, an optimizer's settings, or the array of a parameter (`Layer.to`). 16 recordings are kept; a
+      warning says when the first is dropped.
+    - Learning rates, schedules and step counts are **worked out anew** for every replay, and the losses' checks of
+      targets are repeated. An `Operation` of your own is called again, forward and backward, and so is a metric's
+      ``update``. Captured functions that it calls run within its recording.
+    - **Outputs** are copies without history, in the tuples, lists and dictionaries that the function returns; an
+      argument or a Parameter is returned as itself.
+    - A function that **reads a value** (``item()``, ``numpy()``, ``float()``, ``if``) runs eagerly from then on, with
+      one RuntimeWarning that names the line; so does one that NumPy computes in, that steps by LBFGS or sets the
+      learning rate, or whose kernel calls differ from call to call. ``step.reason`` says why; otherwise it is None.
 
-    The first call of an optimizer lays out its parameters, and is not kept; a function that reads arrays from outside
-    other than parameters is recorded twice and the two are compared. Limits: what the function does to Python's objects
-    (a counter, a list that it appends to) happens while it is recorded only; arithmetic on raw arrays
-    (``tensor.array``) is not seen; a tensor that is kept in another way than by returning it changes with the next call.
+    The call in which an optimizer lays out its parameters is not kept. A function that reads arrays from outside other
+    than parameters is recorded twice, and the two must agree. Limits: what the function does to Python's objects (a
+    counter, a list that it appends to) happens while it is recorded only; arithmetic on raw arrays (``tensor.array``)
+    is not seen; a tensor that is kept otherwise than by returning it changes with the next call.
 
     Args:
         function: any function of tensors: a forward pass, or a whole training step.
@@ -91,7 +91,7 @@ class Capture(Generic[P, R]):
         self.reason: str | None = None
         self._programs: dict[Any, list[Program]] = {}
         self._candidates: dict[Any, list[Program]] = {}
-        self._setups = 0
+        self._calls = self._setups = 0
         self._dropped = False
         self._lock = threading.RLock()
 
@@ -109,12 +109,14 @@ class Capture(Generic[P, R]):
             if programs is not None:
                 for program in programs:
                     if program.holds():
+                        self._calls += 1
+                        program.used = self._calls
                         return cast(R, program.replay(given))
             return cast(R, self._record(key, given, arguments, named))
 
     @property
     def programs(self) -> list[Program]:
-        """The recordings, the one used longest ago first."""
+        """The recordings."""
         return [program for programs in self._programs.values() for program in programs]
 
     def __repr__(self) -> str:
@@ -155,7 +157,7 @@ class Capture(Generic[P, R]):
                     slot.finish(failed)
         try:
             output = Output(result, recorder.inputs)
-        except Unreturnable as error:
+        except UnreturnableError as error:
             self._give_up(
                 f"it returns {error}, in which tensors cannot be found; return tuples, lists and dictionaries", None
             )
@@ -184,17 +186,21 @@ class Capture(Generic[P, R]):
                 if program.mismatches > TRIES // 2:
                     self._give_up(f"its calls differ from call to call ({difference})", None)
                 return
+        self._setups = 0
         self._candidates.pop(key, None)
         self._programs[key] = [*(one for one in self._programs.get(key, []) if not one.stale()), program]
+        program.used = self._calls
         if len(self.programs) > LIMIT:
-            oldest = next(iter(self._programs))
-            self._programs[oldest].pop(0)
-            if not self._programs[oldest]:
-                del self._programs[oldest]
+            oldest = min(self.programs, key=lambda one: one.used)
+            for key, programs in list(self._programs.items()):
+                self._programs[key] = [one for one in programs if one is not oldest]
+                if not self._programs[key]:
+                    del self._programs[key]
             if not self._dropped:
                 self._dropped = True
                 self._warn(
-                    f"more than {LIMIT} recordings are wanted, and the oldest are dropped: give numbers that change as Tensors",
+                    f"more than {LIMIT} recordings are wanted, and the one unused longest is dropped each time: "
+                    "give numbers that change as Tensors",
                     None,
                 )
 

@@ -1,4 +1,4 @@
-"""What is run again? A program: recorded calls on the same arrays, what must hold for them, and what they leave behind."""
+"""What is run again? A program: recorded calls on the same arrays, what must hold for them, and what they leave."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +14,7 @@ class Program:
         calls: (function, arguments, named arguments), in order.
         nbytes: what its buffers hold.
         buffers: them, for tests.
+        used: when it was last replayed, as a count of calls.
     """
 
     def __init__(self, recorder: Recorder, output: Output) -> None:
@@ -24,6 +25,7 @@ class Program:
         self.finals, self.events = list(recorder.finals.values()), recorder.events
         self.nbytes = recorder.buffers.nbytes()
         self.mismatches = 0
+        self.used = 0
 
     def holds(self) -> bool:
         """Whether everything that the recorded calls depend on is as it was."""

@@ -1,5 +1,6 @@
-"""What does a function do while it is recorded? Every kernel call in order, and the state of Python that it depends on."""
+"""What does a function do while it is recorded? Every kernel call in order, and the Python state that it depends on."""
 
+import os
 import sys
 from pathlib import Path
 from threading import get_ident
@@ -12,14 +13,16 @@ from backends.backend import Backend, Kernel
 from backends.devices import _backends
 from backends.kernels.pair import Array
 from backends.kernels.shape import Copy, Index
-from engine.errors import GradientError, ShapeError
+from engine.errors import ShapeError
 from engine.layers.layer import Buffer
+from engine.optimizers.optimizer import Optimizer
 from engine.recording.arguments import Input
 from engine.recording.memory import Memory, arrays_in, is_array, like, overlap, same_place
+from engine.recording.user_calls import UserBackward, UserCall
 from engine.tensor import Parameter, Tensor
 
 Call = tuple[Any, tuple[Any, ...], dict[str, Any]]
-OWN = tuple(str(Path(module.__file__ or "").parent) for module in (backends, sys.modules["engine"], np))
+OWN = tuple(f"{Path(module.__file__ or '').parent}{os.sep}" for module in (backends, sys.modules["engine"], np))
 WATCHED = ("kernel", "empty", "to_host")
 
 
@@ -58,6 +61,8 @@ class Recorder:
         self._made: dict[int, Any] = {}
         self._user_calls: dict[int, tuple[Any, UserCall]] = {}
         self._watched: dict[Backend, dict[str, Any]] = {}
+        self._errors = np.geterr()
+        self._last_backend: Backend | None = None
 
     # -- listening -------------------------------------------------------------------------------------
 
@@ -73,6 +78,8 @@ class Recorder:
 
     def stop(self) -> None:
         """Leave every backend as it was."""
+        if any(backend not in self._watched for backend in _backends.values()):
+            self.postpone()  # a device was used for the first time
         Backend.recorder = None
         for backend, before in self._watched.items():
             for name in WATCHED:
@@ -92,7 +99,11 @@ class Recorder:
 
             def call(*inputs: Any, **options: Any) -> None:
                 function(*inputs, **options)
-                self.calls.append((function, inputs, options))
+                self._on_device(backend)
+                if np.geterr() == self._errors:
+                    self.calls.append((function, inputs, options))
+                else:  # within a np.errstate of the function's
+                    self.calls.append((_with_errors, (np.geterr(), function, inputs, options), {}))
 
             return call
 
@@ -109,6 +120,14 @@ class Recorder:
 
         for name, hook in zip(WATCHED, (watched_kernel, watched_empty, watched_to_host), strict=True):
             setattr(backend, name, hook)
+
+    def _on_device(self, backend: Backend) -> None:
+        """Where the device changes, a replay changes it too (CuPy launches on the thread's current GPU)."""
+        if backend is not self._last_backend:
+            self._last_backend = backend
+            activate = getattr(backend, "_activate", None)
+            if activate is not None:
+                self.calls.append((activate, (), {}))
 
     def refuse(self, what: str) -> None:
         """Note that the function cannot be recorded; it goes on eagerly."""
@@ -204,7 +223,11 @@ class Recorder:
 
     def reads(self, tensor: Any) -> None:
         """A tensor goes into an operation."""
-        if not self.listens() or self._inside(tensor):
+        if not self.listens():
+            return
+        if tensor.backend not in self._watched:
+            self._watch(tensor.backend)
+        if self._inside(tensor):
             return
         if isinstance(tensor, (Parameter, Buffer)):
             self.holds(tensor, "array")
@@ -265,10 +288,16 @@ class Recorder:
 
     # -- optimizers ------------------------------------------------------------------------------------
 
-    def optimizer(self, optimizer: Any) -> None:
+    def knows_step(self, optimizer: Optimizer) -> None:
+        """Refuse an optimizer whose step is not the engine's: it may compute outside of kernels."""
+        if type(optimizer).step is not Optimizer.step and not optimizer.needs_closure:
+            self.refuse(f"{type(optimizer).__name__} has a step() of its own (define update() instead)")
+
+    def optimizer(self, optimizer: Optimizer) -> None:
         """An optimizer works on its buffers: its layout and its constants are part of the recording."""
         if not self.listens() or (id(optimizer), "_buffers") in self._seen:
             return
+        self.knows_step(optimizer)
         self._guard(optimizer, "_buffers", optimizer._buffers)
         for group in optimizer.groups:
             constants = {name: value for name, value in group.settings.items() if name != "learning_rate"}
@@ -286,16 +315,24 @@ class Recorder:
 
     # -- arrays that no kernel makes -------------------------------------------------------------------
 
-    def copied(self, backend: Backend, array: Array, dtype: Any = None) -> Array:
-        """An array on the backend's device with these values, copied at every replay again."""
+    def constant(self, array: Array, source: Any) -> None:
+        """An array that the engine has made of Python's numbers: with the same values in every call."""
+        if self.listens() and not is_array(source) and next(arrays_in(source), None) is None:
+            self.constants.add(array)
+
+    def copied(self, backend: Backend, array: Array, dtype: Any = None, source: Any = None) -> Array:
+        """An array on the backend's device with these values, copied at every replay again.
+
+        It may be an argument, an array from outside (its values are taken anew), or Python's numbers in ``source``.
+        """
         slot = self._slot(array)
+        if source is not None:
+            self.constant(array, source)
         made = like(backend, array, dtype)
         if slot is not None:
             self._load(backend, slot, made)
             self.action(self._load, backend, slot, made)
             return made
-        if array not in self.buffers and array not in self.known:
-            self.constants.add(array)
         if backend.owns(array):
             backend.kernel(Copy.forward)(backend.xp, array, y=made)
         else:
@@ -381,13 +418,18 @@ class Recorder:
     # -- what came of it -------------------------------------------------------------------------------
 
     def loose(self) -> bool:
-        """Whether a call read an array from outside that nobody is known to keep: then a second recording must agree."""
+        """Whether a call reads an array from outside that nobody is known to keep: a second recording must agree."""
         for function, inputs, options in self.calls:
             described: Any = getattr(getattr(function, "__self__", None), "described", tuple)()
             for array in arrays_in((inputs, options, described)):
                 if array.size and array not in self.buffers and array not in self.known:
                     return True
         return False
+
+
+def _with_errors(errors: Any, function: Any, inputs: Any, options: Any) -> None:
+    with np.errstate(**errors):
+        function(*inputs, **options)
 
 
 class Aside:
@@ -403,76 +445,5 @@ class Aside:
         self.recorder.quiet -= 1
 
 
-class UserCall:
-    """One call of a user's Operation, made again by every replay."""
-
-    def __init__(self, operation: Any, backend: Backend, arrays: list[Any], compute: Any) -> None:
-        self.operation, self.backend, self.arrays, self.compute = operation, backend, arrays, compute
-        self.saved: Any = None
-        self.output: Array = None
-
-    def forward(self) -> None:
-        """The forward pass of a replay."""
-        output, self.saved = self.compute(self.operation, self.backend, self.arrays)
-        if output.shape != self.output.shape or output.dtype != self.output.dtype:
-            raise GradientError(
-                f"{type(self.operation).__name__}.forward gave {output.shape} {output.dtype} where the recorded call gave "
-                f"{self.output.shape} {self.output.dtype}; in a captured function shapes follow from the inputs' shapes."
-            )
-        self.backend.xp.copyto(self.output, output)
-
-    def described(self) -> Any:
-        """What two recordings of it have in common."""
-        kept = getattr(self.operation, "__dict__", {})
-        return (
-            type(self.operation).__qualname__,
-            self.arrays,
-            self.output,
-            {name: _plain(kept[name]) for name in kept},
-        )
-
-
-class UserBackward:
-    """The backward pass of a user's call, or of a node from before the recording."""
-
-    def __init__(self, node: Any, call: UserCall | None, incoming: Array, compute: Any) -> None:
-        self.operation, self.backend, self.needed = node.operation, node.backend, node.needed
-        self.inputs = tuple(_Form(one) for one in node.inputs)
-        self.call, self.incoming, self.compute = call, incoming, compute
-        self.saved = node.saved if call is None else None
-        self.made: list[Any] = []
-
-    def compute_now(self) -> Any:
-        """The gradients, checked."""
-        saved = self.saved if self.call is None else self.call.saved
-        return self.compute(self, self.operation.backward(saved, self.incoming, self.needed))
-
-    def copy(self, gradients: Any) -> None:
-        """Put them where the recorded calls after this one read them."""
-        for made, gradient in zip(self.made, gradients, strict=True):
-            if made is not None:
-                self.backend.xp.copyto(made, gradient)
-
-    def backward(self) -> None:
-        """The backward pass of a replay."""
-        self.copy(self.compute_now())
-
-    def described(self) -> Any:
-        """What two recordings of it have in common."""
-        return (type(self.operation).__qualname__, self.incoming, self.made, self.needed)
-
-
-class _Form:
-    """Shape and dtype of a node's input, all that checking a gradient wants."""
-
-    def __init__(self, source: Any) -> None:
-        self.shape, self.dtype = getattr(source, "shape", None), getattr(source, "dtype", None)
-
-
 def _parts(index: Any) -> tuple[Any, ...]:
     return index if isinstance(index, tuple) else (index,)
-
-
-def _plain(value: Any) -> Any:
-    plain = is_array(value) or isinstance(value, (bool, int, float, str, tuple, list, dict, type(None)))
-    return value if plain else id(value)

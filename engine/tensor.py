@@ -290,7 +290,10 @@ class Tensor(Operators):
                     f"reduce with sum() or mean() first."
                 )
             incoming = self.backend.empty(self.shape, self.dtype)
-            self.backend.kernel(Fill.forward)(self.backend.xp, y=incoming, value=1)
+            if self.backend.recorder is None:
+                incoming.fill(1)
+            else:
+                self.backend.kernel(Fill.forward)(self.backend.xp, y=incoming, value=1)
         else:
             incoming = self._incoming(gradient)
         if self._node is None:

@@ -92,7 +92,8 @@ def apply(operation: Operation, *inputs: Any) -> "Tensor":
             float_dtype = dtype
     if first is None:
         raise DtypeError(f"{operation.label}: no input is a Tensor; make one with en.tensor(...).")
-    if (recorder := backend.recorder) is not None:
+    recorder = backend.recorder
+    if recorder is not None:
         for one in inputs:
             if isinstance(one, Value):
                 recorder.reads(one)
@@ -101,7 +102,7 @@ def apply(operation: Operation, *inputs: Any) -> "Tensor":
     if True in needed and autodiff.mode.enabled:
         result.requires_grad = True
         result._node = autodiff.Node(operation, backend, sources, needed, saved, output)
-        if (recorder := backend.recorder) is not None and not operation.takes_backend:
+        if recorder is not None and not operation.takes_backend:
             recorder.user_node(result._node)
     if operation.is_view:
         if result._node is None:

@@ -411,6 +411,49 @@ def test_what_is_frozen_and_set_free():
     assert compare(make, batches(), changes=changes).reason is None
 
 
+def test_a_function_that_freezes_for_a_while():
+    """Two adversaries in one step: the second is frozen while the first learns."""
+
+    def make():
+        both = en.Layer()
+        both.a, both.b = en.Linear(5, 5), net(en.Tanh())
+        loss = en.CrossEntropy()
+
+        def step(x, y):
+            for parameter in both.b.parameters():
+                parameter.requires_grad_(False)
+            loss(both.b(both.a(x)), y).backward()
+            for parameter in both.b.parameters():
+                parameter.requires_grad_(True)
+            value = loss(both.b(both.a(x).detach()), y)
+            value.backward()
+            with en.no_grad():
+                for parameter in both.parameters():
+                    parameter -= 0.1 * parameter.grad
+                    parameter.zero_grad()
+            return value
+
+        return both, None, step
+
+    recorded = compare(make, batches())
+    assert recorded.reason is None
+    assert len(recorded.programs) == 1
+
+
+def test_errors_of_numbers_are_those_of_the_function():
+    @capture
+    def quiet(x):
+        with np.errstate(over="ignore"):
+            return x.exp()
+
+    loud = capture(lambda x: x.exp())
+    for _ in range(4):
+        assert quiet(en.tensor([1e4])).tolist() == [np.inf]
+        loud(en.tensor([1.0]))
+    with pytest.raises(RuntimeWarning, match="overflow"):
+        loud(en.tensor([1e4]))
+
+
 def test_settings_that_change_between_calls():
     def rate(model, optimizer):
         optimizer.learning_rate = 0.01
@@ -867,6 +910,35 @@ def test_more_that_runs_eagerly():
     assert results[0].requires_grad
 
 
+def test_arithmetic_that_no_kernel_does_is_noticed():
+    class Raw(en.Layer):
+        def forward(self, x):
+            return en.tensor(np.sin(x.array)) * 2.0
+
+    class Wrapped(en.Layer):
+        def forward(self, x):
+            return en.Tensor.wrap(np.sin(x.array), x.backend) * 2.0
+
+    for layer in (Raw(), Wrapped()):
+        step = capture(lambda x, layer=layer: layer(x * 1.0))
+        same, other = en.tensor([1.0, 2.0]), en.tensor([3.0, 4.0])
+        calls = [lambda x=x, step=step: step(x).tolist() for x in [same] * 8 + [other]]
+        results, _ = runs_eagerly(step, calls, "differ from call to call")
+        assert results == [layer(same).tolist()] * 8 + [layer(other).tolist()]
+
+    class ByHand(en.Optimizer, abstract=True):
+        def step(self):
+            for parameter in self.groups[0].parameters:
+                parameter.array -= 0.1 * parameter.grad.array
+
+    model = en.Linear(5, 4)
+    optimizer = ByHand(model.parameters())
+    step = capture(training(model, en.CrossEntropy(), optimizer)[2])
+    data = list(batches(4))
+    results, _ = runs_eagerly(step, [lambda one=one: step(*one) for one in data], "step() of its own")
+    assert len({bits(one) for one in results}) == 4
+
+
 def test_too_many_recordings():
     step = capture(lambda x, factor: x * factor)
     for factor in range(LIMIT):
@@ -994,6 +1066,25 @@ def test_threads():
         one.join()
     assert wrong == []
     assert len(step.programs) == 1
+
+
+def test_recording_beside_another_threads_training():
+    def train(count, wrapped):
+        en_model = en.Sequential(en.Linear(5, 8, generator=1), en.Tanh(), en.Linear(8, 4, generator=2))
+        optimizer = en.Adam(en_model.parameters(), 0.01)
+        step = training(en_model, en.CrossEntropy(), optimizer)[2]
+        for x, y in data[:count]:
+            (capture(step) if wrapped else step)(x, y)
+        return state_of(en_model, optimizer)
+
+    data = list(batches(100))
+    expected, found = train(100, False), []
+    threads = [threading.Thread(target=lambda one=one: found.append(train(100, one))) for one in (True, False, True)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert found == [expected] * 3
 
 
 def test_what_it_tells():

@@ -250,7 +250,7 @@ class Optimizer(Named, family="optimizer"):
             for first, last, key in runs(keys):
                 if key is not None:
                     self._update(self._stretch(buffer, first, last), key[0], key[1] + 1)
-            self._advance([parameter for parameter in buffer.parameters if parameter._gradient is not None])
+            self._advance([one for one, _, _ in members if one._gradient is not None])
         self.steps += 1
         if (recorder := Backend.recorder) is not None:
             recorder.action(self._next_step)

@@ -34,6 +34,9 @@ class Backend:
         self.xp = xp
         self.overrides = {} if overrides is None else overrides
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Backend":
+        return self  # a device is one thing, however many copies of a model refer to it
+
     def kernel(self, definition: Kernel) -> Kernel:
         """The function that computes ``definition`` on this device."""
         return self.overrides.get(definition, definition)

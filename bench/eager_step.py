@@ -4,8 +4,8 @@ The net is 2-8-2 with a ReLU, the batch one sample, the loss softmax cross-entro
 float32. On arrays this small the arithmetic costs next to nothing: what is measured is calls, checks and bookkeeping.
 
 `HandWritten` is the fixed list of calls, those of the engine's kernels: every array preallocated, every view made
-beforehand, nothing checked. Both sides compute the same bits. They are timed alternately in one process, round by round;
-the ratio is of the medians.
+beforehand, nothing checked. Both sides compute the same bits. They are timed alternately in one process, round by
+round; the ratio is of the medians.
 """
 
 import statistics
@@ -167,7 +167,8 @@ def report(result: dict[str, Any]) -> str:
     """The result as a table to print."""
     return "\n".join(
         [
-            f"One step of {result['net']} at batch {result['batch']}, {result['dtype']}: forward, loss, backward, SGD with momentum",
+            f"One step of {result['net']} at batch {result['batch']}, {result['dtype']}: forward, loss, backward, SGD "
+            "with momentum",
             "",
             f"{'the engine, eager':30} {result['engine_microseconds']:8.1f} us",
             f"{'the same NumPy calls by hand':30} {result['hand_microseconds']:8.1f} us",

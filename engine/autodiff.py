@@ -31,7 +31,7 @@ mode = _Mode()
 
 
 class no_grad(contextlib.ContextDecorator):  # noqa: N801  # used as a block, like PyTorch's
-    """A block (or, as ``@no_grad()``, a function) in which operations are not recorded, and leaves may be changed in place.
+    """A block (or, as ``@no_grad()``, a function) without recording, in which leaves may be changed in place.
 
     >>> import engine as en
     >>> x = en.tensor(2.0, requires_grad=True)
@@ -166,7 +166,9 @@ def _checked(node: Any, results: Any) -> Sequence[Any]:
     name = type(node.operation).__name__
     if not isinstance(results, (tuple, list)) or len(results) != len(node.inputs):
         given = f"{len(results)} gradients" if isinstance(results, (tuple, list)) else type(results).__name__
-        raise GradientError(f"{name}.backward returned {given}; return a tuple with one for each of {len(node.inputs)} inputs.")
+        raise GradientError(
+            f"{name}.backward returned {given}; return a tuple with one for each of {len(node.inputs)} inputs."
+        )
     arrays: list[Any] = []
     for position, (source, wanted, gradient) in enumerate(zip(node.inputs, node.needed, results, strict=True)):
         if not wanted:
@@ -230,7 +232,9 @@ def sweep(root: Node, incoming: Array) -> None:
                 gradients[source] = part
                 heapq.heappush(waiting, (-source.number, source))
             else:
-                gradients[source] = _total(source, gradients[source], part, gradients[source] if source in summed else None)
+                gradients[source] = _total(
+                    source, gradients[source], part, gradients[source] if source in summed else None
+                )
                 summed.add(source)
 
 

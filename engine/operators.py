@@ -29,7 +29,7 @@ def raw_index(index: Any, backend: Backend) -> Any:
     if isinstance(index, Value):
         if index.backend is not backend:
             raise DeviceError(
-                f'x[...]: the index is on {index.backend.device}, the tensor on {backend.device}; '
+                f"x[...]: the index is on {index.backend.device}, the tensor on {backend.device}; "
                 f'move it with .to("{backend.device}").'
             )
         return index.array
@@ -58,8 +58,8 @@ class Operators(Value):
                 raise DtypeError(f"a tensor meets the complex number {number!r}; operands are real.")
             if kind != "f" and (isinstance(number, float) or (kind == "b" and not isinstance(number, bool))):
                 raise DtypeError(
-                    f'a tensor of {self.array.dtype} meets the number {number!r}, which it cannot hold; convert it first: '
-                    f'.to(dtype="float32").'
+                    f"a tensor of {self.array.dtype} meets the number {number!r}, which it cannot hold; convert it "
+                    f'first: .to(dtype="float32").'
                 )
             return number
         if isinstance(other, str) or other is None:
@@ -259,7 +259,9 @@ class Operators(Value):
         """The product of two matrices."""
         other = other if isinstance(other, Value) else self._beside(other)
         if self.array.ndim != 2 or other.array.ndim != 2:
-            raise ShapeError(f"mm: shapes {self.array.shape} and {other.array.shape} were given; both must be matrices. Use @ for others.")
+            raise ShapeError(
+                f"mm: shapes {self.array.shape} and {other.array.shape} were given; both must be matrices. Use @."
+            )
         return self.__matmul__(other)
 
     def reshape(self, *lengths: int | Sequence[int]) -> "Tensor":

@@ -130,7 +130,9 @@ class Tensor(Operators):
     def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
         """Say whether `backward` computes a gradient for this leaf; returns the tensor itself."""
         if requires_grad and self.array.dtype.kind != "f":
-            raise DtypeError(f"requires_grad: a tensor of {self.dtype} has no gradient; give floats or dtype='float32'.")
+            raise DtypeError(
+                f"requires_grad: a tensor of {self.dtype} has no gradient; give floats or dtype='float32'."
+            )
         if self._node is not None and not requires_grad:
             raise GradientError("requires_grad: the result of an operation cannot be frozen; use detach().")
         recorder = recording()
@@ -150,7 +152,9 @@ class Tensor(Operators):
     def item(self) -> Any:
         """The value of a tensor with one element, as a Python number."""
         if self.array.size != 1:
-            raise ShapeError(f"item: shape {self.shape} has {self.size} elements; item() reads one. Use numpy() or tolist().")
+            raise ShapeError(
+                f"item: shape {self.shape} has {self.size} elements; item() reads one. Use numpy() or tolist()."
+            )
         return self.backend.to_host(self.array).item()
 
     def tolist(self) -> Any:
@@ -246,7 +250,7 @@ class Tensor(Operators):
             array = value.array if isinstance(value, Tensor) else self._on_device(value)
             if array.shape != self.shape or array.dtype != self.dtype:
                 raise ShapeError(
-                    f"grad: {array.shape} {array.dtype} was given for a tensor of {self.shape} {self.dtype}; they must be equal."
+                    f"grad: {array.shape} {array.dtype} was given for {self.shape} {self.dtype}; they must be equal."
                 )
             self.accumulate(array, owned=False)
 
@@ -277,7 +281,9 @@ class Tensor(Operators):
                 changed in place.
         """
         if create_graph:
-            raise GradientError("backward: second derivatives are not supported; gradients have no history of their own.")
+            raise GradientError(
+                "backward: second derivatives are not supported; gradients have no history of their own."
+            )
         if not self.requires_grad:
             raise GradientError(
                 "backward: this tensor has no history that requires a gradient (gradients themselves have none: second "
@@ -286,8 +292,8 @@ class Tensor(Operators):
         if gradient is None:
             if self.array.size != 1:
                 raise GradientError(
-                    f"backward: shape {self.shape} has {self.size} elements; pass the incoming gradient of that shape, or "
-                    f"reduce with sum() or mean() first."
+                    f"backward: shape {self.shape} has {self.size} elements; pass the incoming gradient of that shape, "
+                    f"or reduce with sum() or mean() first."
                 )
             incoming = self.backend.empty(self.shape, self.dtype)
             if self.backend.recorder is None:
@@ -370,8 +376,8 @@ class Tensor(Operators):
         if autodiff.mode.enabled:
             if self.requires_grad and self._node is None:
                 raise GradientError(
-                    f"{operation.label}=: a leaf that requires a gradient cannot be changed in place while operations are "
-                    f"recorded. Put the update into `with en.no_grad():`."
+                    f"{operation.label}=: a leaf that requires a gradient cannot be changed in place while operations "
+                    f"are recorded. Put the update into `with en.no_grad():`."
                 )
             return apply(operation, self, self._operand(other))  # `total += loss` makes a new tensor
         self._refuse_result(f"{operation.label}=")
@@ -379,8 +385,8 @@ class Tensor(Operators):
             result = apply(operation, self, self._operand(other))
         if result.shape != self.shape or result.dtype != self.dtype:
             raise ShapeError(
-                f"{operation.label}=: the result is {result.shape} {result.dtype}, which does not fit into {self.shape} "
-                f"{self.dtype}."
+                f"{operation.label}=: the result is {result.shape} {result.dtype}, which does not fit into "
+                f"{self.shape} {self.dtype}."
             )
         self.backend.kernel(Copy.forward)(self.backend.xp, result.array, y=self.array)
         self.touched()
@@ -388,12 +394,16 @@ class Tensor(Operators):
 
     def _refuse_result(self, what: str) -> None:
         if self._node is not None:
-            raise GradientError(f"{what}: the result of an operation cannot be changed in place; make a new tensor instead.")
+            raise GradientError(
+                f"{what}: the result of an operation cannot be changed in place; make a new tensor instead."
+            )
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._refuse_result("x[...] = value")
         if self.requires_grad and autodiff.mode.enabled:
-            raise GradientError("x[...] = value: a leaf that requires a gradient is changed in `with en.no_grad():` only.")
+            raise GradientError(
+                "x[...] = value: a leaf that requires a gradient is changed in `with en.no_grad():` only."
+            )
         operand = self._operand(value)
         if isinstance(operand, Tensor):
             self._refuse_value(operand)
@@ -415,10 +425,12 @@ class Tensor(Operators):
                 f'move it with .to("{self.device}").'
             )
         if value.dtype.kind == "f" and self.dtype.kind != "f":
-            raise DtypeError(f'x[...] = value: floats were given for a tensor of {self.dtype}; convert it: .to(dtype="float32").')
+            raise DtypeError(
+                f'x[...] = value: floats were given for a tensor of {self.dtype}; convert it: .to(dtype="float32").'
+            )
         if value.requires_grad and autodiff.mode.enabled:
             raise GradientError(
-                "x[...] = value: the value's gradient would be lost; use where, stack or concatenate, or value.detach()."
+                "x[...] = value: the value's gradient would be lost; use where or concatenate, or value.detach()."
             )
 
     def __iadd__(self, other: Any) -> "Tensor":

@@ -1,4 +1,4 @@
-"""How is an operation called? `apply` checks devices and dtypes, computes, and records a Node where a gradient is wanted."""
+"""How is an operation called? `apply` checks devices and dtypes, computes, and records a Node where one is wanted."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -97,7 +97,9 @@ def apply(operation: Operation, *inputs: Any) -> "Tensor":
         for one in inputs:
             if isinstance(one, Value):
                 recorder.reads(one)
-    output, saved = operation.forward(backend, *arrays) if operation.takes_backend else _user_forward(operation, backend, arrays)
+    output, saved = (
+        operation.forward(backend, *arrays) if operation.takes_backend else _user_forward(operation, backend, arrays)
+    )
     result: Tensor = first.wrap(output, backend)
     if True in needed and autodiff.mode.enabled:
         result.requires_grad = True
@@ -124,7 +126,7 @@ def _called(operation: Operation, backend: Backend, arrays: list[Any]) -> tuple[
     answer = operation.forward(*arrays)
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise GradientError(
-            f"{type(operation).__name__}.forward returned {type(answer).__name__}; return (output, what backward needs)."
+            f"{type(operation).__name__}.forward returned {type(answer).__name__}; return (output, saved)."
         )
     output, saved = answer
     array = backend.asarray(output)

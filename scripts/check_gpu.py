@@ -112,7 +112,9 @@ def run_tests(folder: Path = TESTS, seconds: float = TEST_SECONDS) -> dict[str, 
             ended = f"pytest ended with {answer.returncode}"
             output, code = answer.stdout + answer.stderr, answer.returncode
         except subprocess.TimeoutExpired as error:
-            ended, output, code = f"stopped after {seconds:.0f} seconds", str(error.stdout or ""), -1
+            said = error.stdout or b""
+            output = said.decode(errors="replace") if isinstance(said, bytes) else said
+            ended, code = f"stopped after {seconds:.0f} seconds", -1
         result = counted(listing) if listing.exists() else counted(None)
     result.update(left_out=left_out, seconds=round(time.perf_counter() - start, 1), ended=ended)
     result["ok"] = code == 0 and result["passed"] > 0 and result["failed"] == 0

@@ -179,7 +179,9 @@ def test_bar_on_a_terminal(here):
     ours, theirs = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "120"}
     line = [sys.executable, "-m", "engine", "train", "--data", "xor", "--samples", "20000", "--batch-size", "2"]
-    training = subprocess.Popen([*line, "--epochs", "2", "--output", "run"], cwd=here, env=environment, stdout=theirs, stderr=theirs)
+    training = subprocess.Popen(
+        [*line, "--epochs", "2", "--output", "run"], cwd=here, env=environment, stdout=theirs, stderr=theirs
+    )
     os.close(theirs)
     seen = b""
     while True:

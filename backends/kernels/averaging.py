@@ -1,6 +1,6 @@
 """How do the losses of a batch become one number? Their sum or their mean, each unit counted by its weight.
 
-    losses, weights (batch,) or one an element   value ()   total (1,): what the mean divides by   dvalue (1,)
+losses, weights (batch,) or one an element   value ()   total (1,): what the mean divides by   dvalue (1,)
 """
 
 from backends.kernels.pair import Array, Namespace, Pair

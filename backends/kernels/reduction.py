@@ -1,6 +1,6 @@
 """How are many numbers made one? Sums, means, extremes and variances along axes, and the inverse of broadcasting.
 
-    x (any shape)   y, dy: x's shape without the reduced axes   dy in the backward kernels keeps them with length 1
+x (any shape)   y, dy: x's shape without the reduced axes   dy in the backward kernels keeps them with length 1
 """
 
 from backends.kernels.pair import Array, Namespace, Pair

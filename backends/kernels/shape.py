@@ -1,4 +1,4 @@
-"""How are elements picked and put together? Copies, indexing, concatenation; reshape and transpose are views, without a kernel."""
+"""How are elements picked and put together? Copies, indexing, concatenation; reshaping is a mere view."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -299,7 +299,7 @@ class Graph:
         """Write the picture; the suffix chooses the form: .svg, .dot (or .gv), .mmd.
 
         Raises:
-            UnknownNameError: another suffix. FileError: the file cannot be written; nothing half-written is left behind.
+            UnknownNameError: another suffix. FileError: it cannot be written; nothing half-written is left behind.
         """
         writers = {".svg": self.to_svg, ".dot": self.to_dot, ".gv": self.to_dot, ".mmd": self.to_mermaid}
         suffix = FilePath(path).suffix.lower()

@@ -1,7 +1,7 @@
 """How wrong is a classifier? The losses of labels, probabilities and scores.
 
-To add one: subclass `Loss`, define ``unit_losses`` from the operations of tensors, and name it in ``__all__``. It is then
-`en.Name`, and ``--loss name`` on the command line.
+To add one: subclass `Loss`, define ``unit_losses`` from the operations of tensors, and name it in ``__all__``. It is
+then `en.Name`, and ``--loss name`` on the command line.
 """
 
 from typing import Any
@@ -39,7 +39,9 @@ class CrossEntropy(Loss):
 
     def __init__(self, label_smoothing: float = 0.0, class_weight: Any = None, reduction: str = "mean") -> None:
         if not 0 <= label_smoothing < 1:
-            raise ArgumentError(f"CrossEntropy: label_smoothing {label_smoothing!r} was given; it is 0 or above and below 1.")
+            raise ArgumentError(
+                f"CrossEntropy: label_smoothing {label_smoothing!r} was given; it is 0 or above and below 1."
+            )
         self.label_smoothing = float(label_smoothing)
         self.class_weight = None if class_weight is None else [float(w) for w in np.asarray(class_weight).reshape(-1)]
         if self.class_weight is not None and not all(np.isfinite(w) and w >= 0 for w in self.class_weight):
@@ -61,9 +63,7 @@ class CrossEntropy(Loss):
             names = ("logits", "labels", "rows")
             return LossOperation(kernels.CrossEntropy, names, ("dlogits",), True, self.reduction)
         weighted = ("logits", "labels", "rows", "class_weight")
-        return LossOperation(
-            kernels.WeightedCrossEntropy, weighted, ("dlogits",), True, self.reduction, **smoothing
-        )
+        return LossOperation(kernels.WeightedCrossEntropy, weighted, ("dlogits",), True, self.reduction, **smoothing)
 
     def check_prediction(self, prediction: Tensor) -> None:
         super().check_prediction(prediction)
@@ -157,8 +157,8 @@ class BinaryCrossEntropy(Elementwise):
         from_logits: whether the prediction is logits z instead of probabilities p = 1 / (1 + e^-z); exact for any z.
         reduction: "mean" | "sum" | "none".
 
-    Shapes: prediction and target alike; targets 0 to 1. From probabilities each logarithm is -100 at least, as in PyTorch.
-    Source: lecture 001, "Binary cross-entropy".
+    Shapes: prediction and target alike; targets 0 to 1. From probabilities each logarithm is -100 at least, as in
+    PyTorch. Source: lecture 001, "Binary cross-entropy".
 
     >>> import engine as en
     >>> round(en.BinaryCrossEntropy(from_logits=True)(en.tensor([[0.0]]), [[1.0]]).item(), 4)

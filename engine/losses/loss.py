@@ -35,6 +35,7 @@ class Loss(Named, family="loss"):
     """
 
     per_sample: ClassVar[bool] = False
+
     def __init__(self, reduction: str = "mean") -> None:
         if reduction not in REDUCTIONS:
             raise unknown_name(f"{type(self).__name__}: reduction", reduction, REDUCTIONS)
@@ -90,11 +91,17 @@ class Loss(Named, family="loss"):
     def check_prediction(self, prediction: Tensor) -> None:
         """Refuse a prediction that is no Tensor of floats, or has no samples."""
         if not isinstance(prediction, Tensor):
-            raise DtypeError(f"{type(self).__name__}: the prediction is {type(prediction).__name__}; give the model's Tensor.")
+            raise DtypeError(
+                f"{type(self).__name__}: the prediction is {type(prediction).__name__}; give the model's Tensor."
+            )
         if prediction.array.dtype.kind != "f":
-            raise DtypeError(f'{type(self).__name__}: the prediction is of {prediction.dtype}; convert it: .to(dtype="float32").')
+            raise DtypeError(
+                f'{type(self).__name__}: the prediction is of {prediction.dtype}; convert it: .to(dtype="float32").'
+            )
         if prediction.array.size == 0 or prediction.array.ndim == 0:
-            raise self._error(f"the prediction has shape {prediction.shape}; it needs one sample at least, (batch, ...).")
+            raise self._error(
+                f"the prediction has shape {prediction.shape}; it needs one sample at least, (batch, ...)."
+            )
 
     def check_target(self, prediction: Tensor, target: Any) -> Tensor:
         """The target as a Tensor beside the prediction: here one number for each of the prediction's."""
@@ -151,7 +158,9 @@ class Loss(Named, family="loss"):
                 f"Use {_reshape_hint(labels.shape, (batch,))}."
             )
         if labels.array.dtype.kind not in "iu":
-            raise DtypeError(f"{type(self).__name__}: labels are of {labels.dtype}; give whole numbers, 0 to {classes - 1}.")
+            raise DtypeError(
+                f"{type(self).__name__}: labels are of {labels.dtype}; give whole numbers, 0 to {classes - 1}."
+            )
         if labels.backend.name == "numpy":
             self._check_classes(labels.array, classes)
             if (recorder := labels.backend.recorder) is not None:
@@ -170,7 +179,7 @@ class Loss(Named, family="loss"):
             )
 
     def _check_values(self, target: Tensor, low: float, high: float, between: bool) -> None:
-        """Refuse targets outside low ... high, or other than the two; values are looked at where they are on the host."""
+        """Refuse targets outside low ... high, or other than the two, where their values are on the host."""
         if target.backend.name != "numpy":
             return
         self._check_range(target.array, low, high, between)
@@ -216,6 +225,11 @@ def _reshape_hint(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 
 def positive(owner: str, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value > 0 or not np.isfinite(value):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float, np.number))
+        or not value > 0
+        or not np.isfinite(value)
+    ):
         raise ArgumentError(f"{owner}: {name} {value!r} was given; it is a number above 0.")
     return float(value)

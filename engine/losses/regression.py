@@ -1,7 +1,7 @@
 """How far off is a number or a point? The losses that measure distances.
 
-To add one: subclass `Loss`, define ``unit_losses`` from the operations of tensors, and name it in ``__all__``. It is then
-`en.Name`, and ``--loss name`` on the command line.
+To add one: subclass `Loss`, define ``unit_losses`` from the operations of tensors, and name it in ``__all__``. It is
+then `en.Name`, and ``--loss name`` on the command line.
 """
 
 from typing import Any

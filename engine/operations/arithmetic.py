@@ -36,9 +36,7 @@ class _Binary(KernelOperation):
             None if db is None else sum_to(backend, db, b.shape),
         )
 
-    def _outputs(
-        self, backend: Backend, dy: Array, needed: Sequence[bool]
-    ) -> tuple[Array | None, Array | None]:
+    def _outputs(self, backend: Backend, dy: Array, needed: Sequence[bool]) -> tuple[Array | None, Array | None]:
         return (
             backend.empty(dy.shape, dy.dtype) if needed[0] else None,
             backend.empty(dy.shape, dy.dtype) if needed[1] else None,

@@ -18,7 +18,7 @@ class Operation:
 
     ``forward(*arrays)`` returns the output array and whatever backward needs (one array, a tuple, or anything else).
     ``backward(saved, incoming_gradient, needed)`` returns one gradient an input, each in its input's shape; ``needed``
-    tells which are wanted, and None stands for one that is not. Arrays are NumPy's or CuPy's, as the tensors' device says.
+    tells which are wanted, and None stands for one that is not. Arrays are NumPy's or CuPy's, as the device says.
 
     Example::
 
@@ -50,11 +50,13 @@ class Operation:
     else:
 
         def forward(self, *arrays):
-            raise NotImplementedError(f"{type(self).__name__}: define forward(self, *arrays), returning (output, saved).")
+            raise NotImplementedError(
+                f"{type(self).__name__}: define forward(self, *arrays), returning (output, saved)."
+            )
 
         def backward(self, saved, incoming_gradient, needed):
             raise NotImplementedError(
-                f"{type(self).__name__}: define backward(self, saved, incoming_gradient, needed), one gradient an input."
+                f"{type(self).__name__}: define backward(self, saved, incoming_gradient, needed), a gradient an input."
             )
 
 
@@ -120,8 +122,8 @@ def broadcast_shape(name: str, a: Any, b: Any) -> Shape:
         return np.broadcast_shapes(first, second)
     except ValueError:
         raise ShapeError(
-            f"{name}: shapes {first} and {second} do not fit; each pair of lengths, from the right, must be equal or 1. "
-            f"Use reshape or transpose on one of them."
+            f"{name}: shapes {first} and {second} do not fit; each pair of lengths, from the right, must be equal or 1."
+            f" Use reshape or transpose on one of them."
         ) from None
 
 

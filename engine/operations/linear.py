@@ -17,10 +17,12 @@ class Linear(KernelOperation):
         shape, (inputs, outputs) = x.shape, w.shape
         if not shape or shape[-1] != inputs:
             raise ShapeError(
-                f"Linear: the input has shape {x.shape}, the weight {w.shape}; the input's last length must be {w.shape[0]}."
+                f"Linear: the input has shape {x.shape}, the weight {w.shape}; its last length must be {inputs}."
             )
         if x.dtype != w.dtype:
-            raise DtypeError(f'Linear: the input is of {x.dtype}, the weight of {w.dtype}; convert it: .to(dtype="{w.dtype}").')
+            raise DtypeError(
+                f'Linear: the input is of {x.dtype}, the weight of {w.dtype}; convert it: .to(dtype="{w.dtype}").'
+            )
         rows = x if len(shape) == 2 else reshaped(backend, x, (-1, inputs))
         y = backend.empty((len(rows), outputs), w.dtype)
         backend.kernel(kernels.Linear.forward)(backend.xp, rows, w, b, y=y)
@@ -28,9 +30,13 @@ class Linear(KernelOperation):
 
     def backward(self, backend: Backend, saved: Any, dy: Array, needed: Sequence[bool]) -> Sequence[Array | None]:
         x, w = saved
-        rows, drows = (x, dy) if x.ndim == 2 else (
-            reshaped(backend, x, (-1, w.shape[0])),
-            reshaped(backend, dy, (-1, w.shape[1])),
+        rows, drows = (
+            (x, dy)
+            if x.ndim == 2
+            else (
+                reshaped(backend, x, (-1, w.shape[0])),
+                reshaped(backend, dy, (-1, w.shape[1])),
+            )
         )
         shape, dtype = w.shape, dy.dtype
         dx = backend.empty(rows.shape, dtype) if needed[0] else None
@@ -50,7 +56,9 @@ class MatrixProduct(KernelOperation):
         right = b.reshape(-1, 1) if b.ndim == 1 else b
         stacks = left.shape[:-2], right.shape[:-2]
         if a.ndim == 0 or b.ndim == 0 or left.shape[-1] != right.shape[-2]:
-            raise ShapeError(f"@: shapes {a.shape} and {b.shape} do not fit; the first's last length must be the second's rows.")
+            raise ShapeError(
+                f"@: shapes {a.shape} and {b.shape} do not fit; the first's last length must be the second's rows."
+            )
         stack = stacks[0] if stacks[0] == stacks[1] else _stack_shape(a, b, *stacks)
         y = backend.empty((*stack, left.shape[-2], right.shape[-1]), result_dtype(a, b))
         backend.kernel(kernels.MatrixProduct.forward)(backend.xp, left, right, y=y)
@@ -77,7 +85,9 @@ def _stack_shape(a: Array, b: Array, first: tuple[int, ...], second: tuple[int, 
     result = []
     for one, other in pairs:
         if one != other and 1 not in (one, other):
-            raise ShapeError(f"@: the stacks of {a.shape} and {b.shape} do not fit; each pair of lengths must be equal or 1.")
+            raise ShapeError(
+                f"@: the stacks of {a.shape} and {b.shape} do not fit; each pair of lengths must be equal or 1."
+            )
         result.append(other if one == 1 else one)
     return tuple(result)
 

@@ -25,7 +25,7 @@ def _work(backend: Backend, like: Array, count: int) -> tuple[Array, ...]:
 
 
 class BatchNorm(KernelOperation):
-    """Training: normalised by the batch's own mean and variance; the running estimates are updated in the forward pass."""
+    """Training: normalised by the batch's own mean and variance; forward updates the running estimates."""
 
     def __init__(self, running: tuple[Array, Array] | None, momentum: float, eps: float) -> None:
         self.running, self.momentum, self.eps = running, momentum, eps

@@ -23,7 +23,9 @@ class ElasticNet(KernelOperation):
         backend.kernel(Fill.forward)(backend.xp, y=value, value=0)
         for w in weights:
             work, total = backend.empty(w.shape, w.dtype), backend.empty((1,) * w.ndim, w.dtype)
-            backend.kernel(kernels.ElasticNet.forward)(backend.xp, w, value=value, total=total, work=work, **self.factors)
+            backend.kernel(kernels.ElasticNet.forward)(
+                backend.xp, w, value=value, total=total, work=work, **self.factors
+            )
         return value.reshape(()), weights
 
     def backward(self, backend: Backend, saved: Any, dy: Array, needed: Sequence[bool]) -> Sequence[Array | None]:

@@ -42,7 +42,9 @@ class _Reduction(KernelOperation):
         kept = tuple(1 if axis in axes else length for axis, length in enumerate(x.shape))
         count = math.prod(x.shape[axis] for axis in axes)
         if count == 0 and not isinstance(self, Sum):
-            raise ShapeError(f"{self.label}: shape {x.shape} has no elements along axis {self.axis}; it needs one at least.")
+            raise ShapeError(
+                f"{self.label}: shape {x.shape} has no elements along axis {self.axis}; it needs one at least."
+            )
         return axes, kept, count
 
     def _result(self, y: Array, axes: tuple[int, ...]) -> Array:

@@ -26,7 +26,9 @@ class Reshape(KernelOperation):
         known = math.prod(length for length in self.shape if length != -1)
         free = self.shape.count(-1)
         if min(self.shape, default=0) < -1:
-            raise ShapeError(f"reshape: {self.shape} was given; lengths are 0 or above, and -1 for the one that follows.")
+            raise ShapeError(
+                f"reshape: {self.shape} was given; lengths are 0 or above, and -1 for the one that follows."
+            )
         fits = x.size == known if not free else free == 1 and known > 0 and x.size % known == 0
         if not fits:
             raise ShapeError(f"reshape: {x.shape} has {x.size} elements, which do not fill {self.shape}.")
@@ -47,7 +49,9 @@ class Transpose(KernelOperation):
     def forward(self, backend: Backend, x: Array) -> tuple[Array, Any]:
         axes = tuple(reversed(range(x.ndim))) if self.axes is None else normal_axes("transpose", self.axes, x.shape)
         if len(axes) != x.ndim:
-            raise ShapeError(f"transpose: axes {self.axes} were given for shape {x.shape}; name each of its {x.ndim} axes.")
+            raise ShapeError(
+                f"transpose: axes {self.axes} were given for shape {x.shape}; name each of its {x.ndim} axes."
+            )
         return x.transpose(axes), axes
 
     def backward(self, backend: Backend, saved: Any, dy: Array, needed: Sequence[bool]) -> Sequence[Array | None]:
@@ -92,9 +96,14 @@ class Concatenate(KernelOperation):
         for array in arrays[1:]:
             if array.shape[:axis] + array.shape[axis + 1 :] != arrays[0].shape[:axis] + arrays[0].shape[axis + 1 :]:
                 shapes = ", ".join(str(one.shape) for one in arrays)
-                raise ShapeError(f"concatenate: shapes {shapes} differ outside axis {axis}; they may differ along it only.")
+                raise ShapeError(
+                    f"concatenate: shapes {shapes} differ outside axis {axis}; they may differ along it only."
+                )
         lengths = [array.shape[axis] for array in arrays]
-        y = backend.empty((*arrays[0].shape[:axis], sum(lengths), *arrays[0].shape[axis + 1 :]), np.result_type(*(array.dtype for array in arrays)))
+        y = backend.empty(
+            (*arrays[0].shape[:axis], sum(lengths), *arrays[0].shape[axis + 1 :]),
+            np.result_type(*(array.dtype for array in arrays)),
+        )
         backend.kernel(kernels.Concatenate.forward)(backend.xp, arrays, y=y, axis=axis)
         return y, (axis, lengths)
 
@@ -116,7 +125,9 @@ class Stack(KernelOperation):
         if any(array.shape != shape for array in arrays):
             raise ShapeError(f"stack: shapes {', '.join(str(one.shape) for one in arrays)} differ; they must be equal.")
         (axis,) = normal_axes("stack", self.axis, (*shape, 1))
-        y = backend.empty((*shape[:axis], len(arrays), *shape[axis:]), np.result_type(*(array.dtype for array in arrays)))
+        y = backend.empty(
+            (*shape[:axis], len(arrays), *shape[axis:]), np.result_type(*(array.dtype for array in arrays))
+        )
         backend.kernel(kernels.Stack.forward)(backend.xp, arrays, y=y, axis=axis)
         return y, (axis, len(arrays))
 

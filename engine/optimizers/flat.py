@@ -1,4 +1,4 @@
-"""Where do parameters live while they are trained? In one aligned buffer, their gradients and states in others like it."""
+"""Where do parameters live while they are trained? In one aligned buffer, gradients and states in others like it."""
 
 import itertools
 from collections.abc import Iterator, Sequence

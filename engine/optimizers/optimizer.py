@@ -79,6 +79,7 @@ class Optimizer(Named, family="optimizer"):
     not_for_update: ClassVar[tuple[str, ...]] = ()  # settings that `corrections` alone reads
 
     update: Callable[..., None]
+
     def __init__(self, parameters: Iterable[Any], learning_rate: float | Schedule = 1e-3, **settings: Any) -> None:
         self.defaults = {"learning_rate": learning_rate, **settings}
         self.groups = self._make_groups(parameters)
@@ -87,7 +88,9 @@ class Optimizer(Named, family="optimizer"):
         self._group_of = {id(parameter): group for group in self.groups for parameter in group.parameters}
         self._members: dict[int, list[tuple[Parameter, int, Group]]] = {}  # of each buffer, with its identity and group
         self._buffers: list[FlatBuffer] = []
-        self._resting: dict[int, States] = {}  # of parameters that are in no buffer now: frozen ones, or before the first
+        self._resting: dict[
+            int, States
+        ] = {}  # of parameters that are in no buffer now: frozen ones, or before the first
         self._stretches: dict[tuple[int, int, int], Stretch] = {}
         self._trained: list[int] = []
 
@@ -107,7 +110,9 @@ class Optimizer(Named, family="optimizer"):
         result = []
         for number, group in enumerate(groups):
             if not isinstance(group, Mapping) or "params" not in group:
-                raise ArgumentError(f'{name}: group {number} is {group!r}; a group is a dict with "params" and settings.')
+                raise ArgumentError(
+                    f'{name}: group {number} is {group!r}; a group is a dict with "params" and settings.'
+                )
             settings = {key: value for key, value in group.items() if key != "params"}
             if "betas" in settings and "beta1" in self.defaults:
                 settings.update(two_betas(name, settings.pop("betas")))
@@ -120,9 +125,13 @@ class Optimizer(Named, family="optimizer"):
             kept: list[Parameter] = []
             for parameter in members:
                 if not isinstance(parameter, Parameter):
-                    raise ArgumentError(f"{name}: {type(parameter).__name__} was given; allowed are Parameters of a model.")
+                    raise ArgumentError(
+                        f"{name}: {type(parameter).__name__} was given; allowed are Parameters of a model."
+                    )
                 if seen.setdefault(id(parameter), number) != number:
-                    raise ArgumentError(f"{name}: parameter {parameter.name!r} is in groups {seen[id(parameter)]} and {number}.")
+                    raise ArgumentError(
+                        f"{name}: parameter {parameter.name!r} is in groups {seen[id(parameter)]} and {number}."
+                    )
                 if all(parameter is not other for other in kept):
                     kept.append(parameter)
             result.append(Group(kept, self._checked({**self.defaults, **settings})))
@@ -140,7 +149,7 @@ class Optimizer(Named, family="optimizer"):
             if key == "learning_rate" or not (plain or key in LIMITS):
                 continue
             below = LIMITS.get(key, math.inf)
-            if key == "eps" and value == 0 or not _number(value, 0) or value >= below:
+            if (key == "eps" and value == 0) or not _number(value, 0) or value >= below:
                 # eps divides where a gradient was 0 so far, as it is in the gaps between parameters.
                 least = "above 0" if key == "eps" else "0 or above"
                 limit = "" if math.isinf(below) else " and below 1"
@@ -199,7 +208,8 @@ class Optimizer(Named, family="optimizer"):
         self._resting = {number: own for number, own in states.items() if number not in set(numbers)}
         self._stretches.clear()
         self._members = {
-            id(buffer): [(one, id(one), self._group_of[id(one)]) for one in buffer.parameters] for buffer in self._buffers
+            id(buffer): [(one, id(one), self._group_of[id(one)]) for one in buffer.parameters]
+            for buffer in self._buffers
         }
         for buffer in self._buffers:
             for position, parameter in enumerate(buffer.parameters):
@@ -238,7 +248,7 @@ class Optimizer(Named, family="optimizer"):
                 recorder.gradient_set(parameter)
 
     def step(self, closure: Closure | None = None) -> Any:
-        """Change every parameter that has a gradient. A closure is called first (it computes the gradients); its loss is returned."""
+        """Change every parameter that has a gradient; a closure that computes them is called first."""
         loss = closure() if closure is not None else None
         for buffer in self.buffers():
             if (recorder := Backend.recorder) is not None:
@@ -291,7 +301,7 @@ class Optimizer(Named, family="optimizer"):
         stretch.backend.kernel(self.update)(stretch.backend.xp, *stretch.arrays, work=stretch.work, **settings)
 
     def _set_scalars(self, stretch: Stretch, group: Group, count: int | None = None) -> None:
-        """The numbers of this step; a replay asks anew for the rate, and for the step that its first parameter takes."""
+        """The numbers of this step; a replay asks anew for the rate, and for its first parameter's step."""
         number = self._counts[id(stretch.first)] + 1 if count is None else count
         stretch.set("learning_rate", group.learning_rate(self.steps))
         for name, value in self.corrections(number, group.settings).items():
@@ -304,7 +314,7 @@ class Optimizer(Named, family="optimizer"):
     # -- what is done to gradients before the step -----------------------------------------------------
 
     def gradient_norm(self) -> float:
-        """The norm of all gradients together, as if they were one vector. A number on the host: it waits for the device."""
+        """The norm of all gradients as one vector: a number on the host, so it waits for the device."""
         return math.sqrt(sum(float(buffer.backend.to_host(square)[0]) for buffer, square in self._squares()))
 
     def gradient_sums(self) -> list[float]:
@@ -386,7 +396,7 @@ class Optimizer(Named, family="optimizer"):
         """Go on where a saved optimizer of the same kind stopped.
 
         Raises:
-            ArgumentError, ShapeError: it is of another kind, or its states do not fit these parameters; nothing is changed.
+            ArgumentError, ShapeError: it is of another kind, or does not fit these parameters; nothing is changed.
         """
         settings, tensors = self._own(state)
         everyone = self._all()
@@ -411,15 +421,21 @@ class Optimizer(Named, family="optimizer"):
         name = type(self).__name__
         settings = state.get("settings") if isinstance(state, Mapping) else None
         wanted = {"optimizer", "steps", "counts", "groups"}
-        if not isinstance(settings, Mapping) or not wanted <= set(settings) or not isinstance(state.get("tensors"), Mapping):
-            raise ArgumentError("load_state_dict: this is not the state of an optimizer; give what state_dict() returned.")
+        if (
+            not isinstance(settings, Mapping)
+            or not wanted <= set(settings)
+            or not isinstance(state.get("tensors"), Mapping)
+        ):
+            raise ArgumentError(
+                "load_state_dict: this is not the state of an optimizer; give what state_dict() returned."
+            )
         if settings["optimizer"] != name:
             raise ArgumentError(f"load_state_dict: the state is of {settings['optimizer']}, this optimizer is {name}.")
         counts, groups = len(settings["counts"]), len(settings["groups"])
         if counts != len(self._all()) or groups != len(self.groups):
             raise ShapeError(
-                f"load_state_dict: the state has {counts} parameters in {groups} groups, this {name} {len(self._all())} in "
-                f"{len(self.groups)}."
+                f"load_state_dict: the state has {counts} parameters in {groups} groups, this {name} "
+                f"{len(self._all())} in {len(self.groups)}."
             )
         return settings, state["tensors"]
 
@@ -440,7 +456,9 @@ class Optimizer(Named, family="optimizer"):
                     raise ShapeError(f"load_state_dict: {key} is {given} in the state; it must be {parameter.shape}.")
         for key in tensors:
             if key not in known:
-                raise ShapeError(f"load_state_dict: {key} is in the state; this {type(self).__name__} has no such state.")
+                raise ShapeError(
+                    f"load_state_dict: {key} is in the state; this {type(self).__name__} has no such state."
+                )
         return states
 
 
@@ -452,7 +470,7 @@ def two_betas(owner: str, betas: Any) -> dict[str, Any]:
 
 
 def _setting(group: Group, key: str, saved: Mapping[str, Any]) -> Any:
-    """A saved setting; a schedule is the group's own where it is alike, else made again (without what it heard so far)."""
+    """A saved setting; a schedule is the group's own where it is alike, else made again."""
     current, value = group.settings[key], saved.get(key, group.settings[key])
     if not isinstance(value, Mapping):
         return value

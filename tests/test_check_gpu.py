@@ -1,0 +1,244 @@
+"""Does scripts/check_gpu.py answer without a GPU, and report truly with one? A fake GPU stands in for it here."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import parity
+import pytest
+from fake_device import FakeBackend
+
+from backends import cupy_backend
+from backends.devices import _backends
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = ROOT / "scripts" / "check_gpu.py"
+TESTS = """
+import pytest
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("number", range(3))
+def test_right(number):
+    pass
+
+@pytest.mark.gpu
+def test_skipped():
+    pytest.skip("not here")
+
+def test_of_the_cpu():
+    raise AssertionError("not marked: not run")
+"""
+CONFIGURATION = "[pytest]\nmarkers =\n    gpu: needs a GPU\n"
+
+
+class FakeGpu(FakeBackend):
+    """The fake device under a GPU's name."""
+
+    def describe(self):
+        return {"device": self.device, "processor": "NVIDIA Fake-200", "memory": "1 GiB", "CUDA": "runtime 13.0"}
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """The script as a module."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    specification = importlib.util.spec_from_file_location("check_gpu_under_test", SCRIPT)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def gpu(script, monkeypatch):
+    """The script on a machine with a fake GPU: few cases, short rounds, small nets, tests that pass."""
+    gpu = FakeGpu()
+    monkeypatch.setitem(_backends, "cuda", gpu)
+    monkeypatch.setattr(cupy_backend, "problem", lambda: None)
+    some = [one for one in parity.cases() if one.name in ("layer Tanh", "loss Huber", "optimizer Adam")]
+    monkeypatch.setattr(parity, "cases", lambda: some)
+    monkeypatch.setattr(script, "ROUND_SECONDS", 0.0)
+    monkeypatch.setattr(script, "NETS", (((4, 3, 2), 5),))
+    monkeypatch.setattr(script, "run_tests", lambda: passed(script))
+    return gpu
+
+
+def passed(script, **changes):
+    return {**script.counted(None), "passed": 3, "ok": True, "left_out": {}, "seconds": 1.0, "ended": "", **changes}
+
+
+def folder_of_tests(tmp_path, text=TESTS):
+    (tmp_path / "pytest.ini").write_text(CONFIGURATION)
+    (tmp_path / "test_some.py").write_text(text)
+    return tmp_path
+
+
+# -- without a GPU -----------------------------------------------------------------------------------------
+
+
+def run(*arguments, **variables):
+    command = [sys.executable, str(SCRIPT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **variables}, check=False)
+
+
+@pytest.mark.skipif(cupy_backend.problem() is None, reason="there is a GPU here")
+def test_without_a_gpu_it_says_what_is_missing_in_one_line(tmp_path):
+    answer = run("--output", str(tmp_path / "results"))
+    assert answer.returncode == 2
+    assert answer.stderr == f"check_gpu: no GPU to check: {cupy_backend.problem()}\n"
+    assert answer.stdout == ""
+    assert not (tmp_path / "results").exists()
+
+
+def test_help():
+    answer = run("--help")
+    assert answer.returncode == 0
+    assert "--output DIR" in answer.stdout
+    assert "--device" in answer.stdout
+
+
+def test_an_unknown_option_is_bad_usage():
+    assert run("--no-such-option").returncode == 2
+
+
+def test_a_module_that_is_missing_is_named(script, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "pytest", None)
+    assert script.main([]) == 2
+    assert capsys.readouterr().err == (
+        "check_gpu: pytest is not installed; Python, NumPy, CuPy and pytest are needed.\n"
+    )  # fmt: skip
+
+
+def test_a_second_gpu_that_is_not_there_is_one_line(script, gpu, capsys):
+    assert script.main(["--device", "no-such-device"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(script, gpu, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert script.main(["--output", str(tmp_path / "file" / "results")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+# -- with one ------------------------------------------------------------------------------------------------
+
+
+def test_where_everything_passes_the_report_says_so(script, gpu, tmp_path, capsys):
+    assert script.main(["--output", str(tmp_path / "results")]) == 0
+    paths = sorted((tmp_path / "results").iterdir())
+    assert [path.suffix for path in paths] == [".json", ".md"]
+    assert all(re.fullmatch(r"gpu-check-\d{4}-\d\d-\d\d-nvidia-fake-200", path.stem) for path in paths)
+    report = json.loads(paths[0].read_text())
+    assert report["passed"] is True
+    assert report["machine"]["GPU"] == "NVIDIA Fake-200"
+    assert report["machine"]["NumPy"] == np.__version__
+    assert {"driver", "CuPy", "Python", "CUDA"} <= set(report["machine"])
+    assert [(row["case"], row["dtype"]) for row in report["parity"]] == [
+        (case, dtype)
+        for case in ("layer Tanh", "loss Huber", "optimizer Adam")
+        for dtype in ("float64", "float32")
+    ]  # fmt: skip
+    assert all(row["ok"] and row["difference"] == 0 and row["first_layer"] is None for row in report["parity"])
+    assert [row["dtype"] for row in report["training"]] == ["float64", "float32"]
+    assert all(row["cpu"] == row["gpu"] and row["cpu"]["test_accuracy"] > 0.9 for row in report["training"])
+    assert [row["net"] for row in report["timings"]] == ["4-3-2"]
+    assert all(row["cpu_milliseconds"] > 0 and row["gpu_milliseconds"] > 0 for row in report["timings"])
+    text = paths[1].read_text()
+    assert "Everything passed" in text
+    assert "| optimizer Adam | float32 | 20 | 0.0e+00 | 1e-05 |" in text
+    printed = capsys.readouterr().out
+    assert "Everything passed" in printed
+    assert str(paths[0]) in printed
+
+
+def test_one_that_differs_fails_the_whole_and_is_told_with_its_first_layer(script, gpu, tmp_path, capsys, monkeypatch):
+    true = FakeGpu.to_host
+    monkeypatch.setattr(FakeGpu, "to_host", lambda self, array: true(self, array) * (1 + 1e-3))
+    assert script.main(["--output", str(tmp_path)]) == 1
+    report = json.loads(next(tmp_path.glob("*.json")).read_text())
+    assert report["passed"] is False
+    assert not any(row["ok"] for row in report["parity"])
+    assert report["parity"][0]["first_layer"] == "0 (Linear)"
+    printed = capsys.readouterr().out
+    assert "DIFFERS  layer Tanh (float64" in printed
+    assert "the first layer whose output differs is 0 (Linear)" in printed
+    assert "Something did not pass" in next(tmp_path.glob("*.md")).read_text()
+
+
+def test_a_part_that_breaks_does_not_hide_the_others(script, gpu, tmp_path, monkeypatch):
+    def broken(self, shape, dtype):
+        raise RuntimeError("the card | is\nfull")
+
+    monkeypatch.setattr(FakeGpu, "empty", broken)
+    assert script.main(["--output", str(tmp_path)]) == 1
+    report = json.loads(next(tmp_path.glob("*.json")).read_text())
+    for part in ("parity", "training", "timings"):
+        assert all("RuntimeError: the card | is\nfull" in row["error"] for row in report[part])
+    lines = next(tmp_path.glob("*.md")).read_text().splitlines()
+    assert sum("the card \\| is full" in line for line in lines) == 6 + 2 + 1
+
+
+def test_tests_that_failed_fail_the_whole(script, gpu, tmp_path, monkeypatch, capsys):
+    failed = passed(script, ok=False, failed=1, failures=["test_some::test_wrong: 1 is not 2"], output="all of it")
+    monkeypatch.setattr(script, "run_tests", lambda: failed)
+    assert script.main(["--output", str(tmp_path)]) == 1
+    assert "test_some::test_wrong: 1 is not 2" in next(tmp_path.glob("*.md")).read_text()
+    assert "all of it" in capsys.readouterr().out
+
+
+def test_infinite_differences_are_written_as_words(script):
+    row = {"difference": float("inf"), "where": [float("nan"), 1.5, 2]}
+    assert script.finite(row) == {"difference": "inf", "where": ["nan", 1.5, 2]}
+
+
+# -- the tests that it runs ----------------------------------------------------------------------------------
+
+
+def test_tests_marked_gpu_are_run_and_counted(script, tmp_path):
+    result = script.run_tests(folder_of_tests(tmp_path))
+    assert (result["passed"], result["failed"], result["skipped"]) == (3, 0, 1)
+    assert result["ok"]
+    assert result["left_out"] == {}
+
+
+def test_a_failure_is_named_with_its_reason(script, tmp_path):
+    wrong = "\n@pytest.mark.gpu\ndef test_wrong():\n    raise ValueError('the reason')\n"
+    result = script.run_tests(folder_of_tests(tmp_path, TESTS + wrong))
+    assert (result["passed"], result["failed"]) == (3, 1)
+    assert not result["ok"]
+    assert [line.split("::")[1] for line in result["failures"]] == ["test_wrong: ValueError: the reason"]
+    assert "the reason" in result["output"]
+
+
+def test_a_file_that_needs_what_is_not_installed_is_left_out_and_named(script, tmp_path):
+    (tmp_path / "test_other.py").write_text(
+        "import numpy, a_module_that_is_not_there\nfrom another_one.part import x\n"
+    )
+    result = script.run_tests(folder_of_tests(tmp_path))
+    assert result["ok"]
+    assert result["left_out"] == {"test_other.py": ["a_module_that_is_not_there", "another_one"]}
+    assert "left out: test_other.py (needs a_module_that_is_not_there, another_one)" in script.summary("tests", result)
+
+
+def test_no_test_that_passes_is_a_failure(script, tmp_path):
+    result = script.run_tests(folder_of_tests(tmp_path, "def test_of_the_cpu():\n    pass\n"))
+    assert result["passed"] == 0
+    assert not result["ok"]
+
+
+def test_tests_that_take_too_long_are_stopped(script, tmp_path):
+    slow = "import time\nimport pytest\n@pytest.mark.gpu\ndef test_slow():\n    time.sleep(60)\n"
+    result = script.run_tests(folder_of_tests(tmp_path, slow), seconds=2)
+    assert result["ended"] == "stopped after 2 seconds"
+    assert not result["ok"]
+
+
+def test_every_file_of_tests_can_be_looked_through(script):
+    files = sorted((ROOT / "tests").glob("test_*.py"))
+    assert files
+    for path in files:
+        assert isinstance(script.missing_modules(path), list)

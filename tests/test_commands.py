@@ -636,7 +636,8 @@ def test_json_is_the_only_output(engine, here):
     assert result["run"] == "runs/xor-1"
     assert result == json.loads((here / "runs" / "xor-1" / runs.RESULT).read_text())
     assert set(result) == {
-        "data", "run", "device", "epochs", "steps", "seconds", "parameters", "stop_reason", "training", "test",
+        "data", "run", "started", "seed", "device", "epochs", "steps", "seconds", "parameters", "stop_reason",
+        "training", "test", "versions",
     }  # fmt: skip
 
 

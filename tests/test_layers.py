@@ -317,7 +317,7 @@ REFUSED = {
         en.ShapeError,
         r"Linear: the input has shape \(4, 5\), the weight \(3, 2\)",
     ),
-    "no axes": (lambda: en.Linear(3, 2)(ones()), en.ShapeError, "the input's last length must be 3"),
+    "no axes": (lambda: en.Linear(3, 2)(ones()), en.ShapeError, "its last length must be 3"),
     "maxout width": (lambda: en.Maxout(3, 2)(ones(4, 5)), en.ShapeError, "the input has shape"),
     "input dtype": (
         lambda: en.Linear(3, 2)(ones(4, 3, dtype="float64")),

@@ -5,8 +5,11 @@ import contextlib
 import importlib.util
 import logging
 import math
+import platform
 import time
 from collections.abc import Iterator
+
+import numpy as np
 
 from engine import runs
 from engine.callbacks import Callback, EarlyStopping, StepBelow
@@ -181,6 +184,8 @@ class Session:
         result = {
             "data": self.config["data"]["name"],
             "run": str(self.folder.path),
+            "started": self.config["run"]["started"],
+            "seed": self.config["training"]["seed"],
             "device": self.trainer.device,
             "epochs": self.trainer.epoch,
             "steps": self.trainer.step,
@@ -188,6 +193,12 @@ class Session:
             "parameters": parameters,
             "stop_reason": self.trainer.stop_reason,
             **columns,
+            "versions": {
+                "engine": self.config["run"]["engine"],
+                "python": platform.python_version(),
+                "numpy": np.__version__,
+                "system": platform.platform(),
+            },
         }
         self.folder.save_result(result)
         if self.trainer.stop_reason is not None:

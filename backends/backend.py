@@ -1,7 +1,7 @@
 """What must a device offer? The one contract that layers, losses and the trainer compute through."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -18,10 +18,7 @@ class Backend:
         device: "cpu", "cuda:0", ...
         xp: the array namespace (the module ``numpy`` or ``cupy``).
         overrides: kernels that this device computes by a function of its own: definition -> replacement.
-        recorder: who listens to every kernel call while a step is recorded; None at all other times.
     """
-
-    recorder: ClassVar[Any] = None
 
     name: str
     device: str
@@ -53,6 +50,14 @@ class Backend:
         """The values as an array of this device, copied from the host or converted where needed."""
         return self.xp.asarray(values, dtype)
 
+    def copy(self, values: Any, dtype: Any = None) -> Array:
+        """A new array with these values: no later change of theirs can reach it."""
+        return self.xp.array(self.asarray(values), dtype=dtype, copy=True)
+
+    def reshape(self, array: Array, shape: Sequence[int]) -> Array:
+        """The elements in another shape: a view, or a copy where their order in memory does not allow one."""
+        return array.reshape(shape)
+
     def to_host(self, array: Array) -> "np.ndarray[Any, Any]":
         """The array as a NumPy array: the only way out of the device. Not a copy where the array is NumPy's already."""
         raise NotImplementedError  # every device has its own way; a Backend without one is not usable
@@ -74,9 +79,3 @@ class Backend:
 
     def __repr__(self) -> str:
         return f"<{self.name} backend on {self.device}>"
-
-
-def recording() -> Any:
-    """The recorder that listens to this thread now; None where nothing is recorded."""
-    recorder = Backend.recorder
-    return recorder if recorder is not None and recorder.listens() else None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, ClassVar
 
-from backends.backend import Backend, recording
+from backends.backend import Backend
 from backends.kernels.pair import Array
 from backends.kernels.reduction import Accumulate
 from backends.kernels.shape import Copy
@@ -131,8 +131,6 @@ class Node:
 
     def outdated(self) -> bool:
         """Whether something that was saved has been changed in place since."""
-        if Version.latest < self.number:
-            return False
         for source in (*self.inputs, self):
             version = getattr(source, "_version", None)
             if version is not None and version.changed > self.number and self._saved(source, version):
@@ -147,17 +145,13 @@ class Node:
 
     def gradients(self, incoming: Array) -> Sequence[Any]:
         """The gradient of every input, given that of the output."""
-        if self.outdated():
+        if Version.latest > self.number and self.outdated():
             raise GradientError(
                 f"backward of {self.operation.label}: a tensor that it needs was changed in place after it was used. "
                 f"Change it after backward(), or use an expression that makes a new tensor."
             )
         if self.operation.takes_backend:
             return self.operation.backward(self.backend, self.saved, incoming, self.needed)
-        recorder = recording()
-        if recorder is not None:
-            arrays: list[Any] = recorder.user_backward(self, incoming, _checked)
-            return arrays
         return _checked(self, self.operation.backward(self.saved, incoming, self.needed))
 
 

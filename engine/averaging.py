@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from backends.backend import recording
 from backends.kernels.averaging import move_average
 from backends.kernels.pair import Array
 from engine.errors import ArgumentError
@@ -43,21 +42,12 @@ class ExponentialMovingAverage:
 
     def update(self) -> None:
         """Count the weights as they are now."""
-        recorder = recording()
         if self._averages is None:
-            if recorder is not None:
-                recorder.postpone()
             self._averages = [parameter.array.copy() for parameter in self.parameters]
             return
-        if recorder is not None:
-            recorder.state(self, "_averages")
-            recorder.values(self, "decay")
         for position, parameter in enumerate(self.parameters):
             average = self._beside(position, parameter)
             backend = parameter.backend
-            if recorder is not None:
-                recorder.reads(parameter)
-                recorder.persists(average)
             work = backend.empty(parameter.shape, parameter.dtype)
             backend.kernel(move_average)(backend.xp, parameter.array, average=average, work=work, decay=self.decay)
 
@@ -66,9 +56,6 @@ class ExponentialMovingAverage:
         assert self._averages is not None
         average = self._averages[position]
         if not parameter.backend.owns(average) or average.dtype != parameter.dtype:
-            recorder = recording()
-            if recorder is not None:
-                recorder.postpone()
             host = average.get() if hasattr(average, "get") else average
             average = self._averages[position] = parameter.backend.asarray(host, parameter.dtype)
         return average
@@ -79,9 +66,6 @@ class ExponentialMovingAverage:
         if self._averages is None:
             yield
             return
-        recorder = recording()
-        if recorder is not None:
-            recorder.refuse("averaged weights are put in place")
         own = [parameter.array.copy() for parameter in self.parameters]
         try:
             for position, parameter in enumerate(self.parameters):

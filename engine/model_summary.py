@@ -154,18 +154,18 @@ def summary(model: Layer, input_shape: int | Sequence[int], batch_size: int = 1,
     batch_size = positive_whole("summary", "batch_size", batch_size)
     floats = [member.dtype for _, member in model.named_members() if member.dtype.kind == "f"]
     kind = normal_dtype(dtype) if dtype is not None else (floats[0] if floats else np.dtype("float32"))
-    recorder = _Recorder(model, batch_size)
+    listener = _Listener(model, batch_size)
     x = Tensor(np.zeros((_SAMPLES, *shape), kind), device=model.device)
     try:
         # Recorded, so that every tensor tells whether a gradient goes to it; no backward follows, and nothing is kept.
-        with evaluation(model), _recording(), recorder.listening():
+        with evaluation(model), _recording(), listener.listening():
             model(x)
     except EngineError as error:
-        place = f"layer {recorder.failed[0]!r} ({recorder.failed[1]})" if recorder.failed[0] else recorder.failed[1]
+        place = f"layer {listener.failed[0]!r} ({listener.failed[1]})" if listener.failed[0] else listener.failed[1]
         raise type(error)(f"summary: {place}, on {_SAMPLES} samples of shape {shape}: {error}") from None
     trained = [one for one in model.parameters() if one.requires_grad]
     return Summary(
-        rows=tuple(recorder.rows),
+        rows=tuple(listener.rows),
         input_shape=shape,
         batch_size=batch_size,
         dtype=str(kind),
@@ -174,8 +174,8 @@ def summary(model: Layer, input_shape: int | Sequence[int], batch_size: int = 1,
         parameter_bytes=sum(one.array.nbytes for one in model.parameters()),
         gradient_bytes=sum(one.array.nbytes for one in trained),
         input_bytes=math.prod(shape) * kind.itemsize * batch_size,
-        largest_bytes=recorder.largest_bytes,
-        not_called=tuple(name for name, layer in model.layers() if name and id(layer) not in recorder.called),
+        largest_bytes=listener.largest_bytes,
+        not_called=tuple(name for name, layer in model.layers() if name and id(layer) not in listener.called),
     )
 
 
@@ -225,8 +225,8 @@ class _Frame:
         self.only_hands_on = self.only_hands_on and all(id(one) in here for one in tensors)
 
 
-class _Recorder:
-    """Makes a row of every call of a layer, by a forward function of the recorder's in the place of each layer's."""
+class _Listener:
+    """Makes a row of every call of a layer, by a forward function of the listener's in the place of each layer's."""
 
     def __init__(self, model: Layer, batch_size: int) -> None:
         self.model, self.batch_size = model, batch_size

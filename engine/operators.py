@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends.backend import Backend, recording
+from backends.backend import Backend
 from backends.kernels import activation as kernels
 from backends.kernels.arithmetic import Compare
 from engine.convert import host_array
@@ -38,8 +38,7 @@ def raw_index(index: Any, backend: Backend) -> Any:
         array = host_array(index) if index else np.empty(0, np.int64)
     if not isinstance(array, np.ndarray):
         return index
-    recorder = recording()
-    return backend.asarray(array) if recorder is None else recorder.copied(backend, array, source=index)
+    return backend.asarray(array)
 
 
 class Operators(Value):
@@ -140,10 +139,6 @@ class Operators(Value):
         right = operand.array if isinstance(operand, Value) else operand
         backend = self.backend
         y = backend.empty(broadcast_shape(name, self.array, right), "bool")
-        if (recorder := backend.recorder) is not None:
-            for one in (self, operand):
-                if isinstance(one, Value):
-                    recorder.reads(one)
         backend.kernel(Compare.forward)(backend.xp, self.array, right, y=y, relation=name)
         return self.wrap(y, backend)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import backends
-from backends.backend import Backend, recording
+from backends.backend import Backend
 from backends.kernels.arithmetic import Add
 from backends.kernels.pair import Array
 from backends.kernels.shape import Assign, Copy, Fill
@@ -60,15 +60,7 @@ class Tensor(Operators):
             backend = backends.get("cpu" if device is None else device)
             array = host_array(data, np.float32 if wanted is None or wanted.kind != "f" else wanted)
         self.backend = backend
-        # One copy always: no later change of the source can reach the tensor.
-        recorder = recording()
-        if recorder is None:
-            self.array = backend.xp.array(backend.asarray(array), dtype=wanted, copy=True)
-        else:
-            if isinstance(data, Tensor):
-                recorder.reads(data)
-            self.array = recorder.copied(backend, array, wanted, source=data)
-            recorder.made(self)
+        self.array = backend.copy(array, wanted)
         self._name = name
         if requires_grad:
             self.requires_grad_()
@@ -135,12 +127,7 @@ class Tensor(Operators):
             )
         if self._node is not None and not requires_grad:
             raise GradientError("requires_grad: the result of an operation cannot be frozen; use detach().")
-        recorder = recording()
-        if recorder is not None:
-            recorder.reads(self)
         self.requires_grad = requires_grad
-        if recorder is not None and self._node is None:
-            recorder.changed(self, "requires_grad")
         return self
 
     # -- its values ------------------------------------------------------------------------------------
@@ -163,8 +150,6 @@ class Tensor(Operators):
 
     def detach(self) -> "Tensor":
         """The same values without history; a change in place of one is a change of the other."""
-        if (recorder := self.backend.recorder) is not None:
-            recorder.reads(self)
         tensor = Tensor.wrap(self.array, self.backend)
         tensor._version = self._shared_version()
         return tensor
@@ -231,8 +216,6 @@ class Tensor(Operators):
         """
         if self._node is not None:
             return None if self._node.gradient is None else Tensor.wrap(self._node.gradient, self.backend)
-        if (recorder := self.backend.recorder) is not None:
-            recorder.gradient_read(self)
         if self._gradient is None:
             return None
         held = self._gradient
@@ -247,7 +230,7 @@ class Tensor(Operators):
             raise GradientError("grad: only a leaf's gradient can be set; this tensor is the result of an operation.")
         self.zero_grad()
         if value is not None:
-            array = value.array if isinstance(value, Tensor) else self._on_device(value)
+            array = value.array if isinstance(value, Tensor) else self.backend.asarray(value)
             if array.shape != self.shape or array.dtype != self.dtype:
                 raise ShapeError(
                     f"grad: {array.shape} {array.dtype} was given for {self.shape} {self.dtype}; they must be equal."
@@ -266,8 +249,6 @@ class Tensor(Operators):
         if self._node is not None:
             self._node.gradient = None
         self._gradient = None
-        if (recorder := self.backend.recorder) is not None:
-            recorder.gradient_set(self)
 
     def backward(self, gradient: "Tensor | Array | float | None" = None, *, create_graph: bool = False) -> None:
         """Compute the gradient of every leaf that this was computed from, and add it to the leaf's `grad`.
@@ -296,10 +277,7 @@ class Tensor(Operators):
                     f"or reduce with sum() or mean() first."
                 )
             incoming = self.backend.empty(self.shape, self.dtype)
-            if self.backend.recorder is None:
-                incoming.fill(1)
-            else:
-                self.backend.kernel(Fill.forward)(self.backend.xp, y=incoming, value=1)
+            self.backend.kernel(Fill.forward)(self.backend.xp, y=incoming, value=1)
         else:
             incoming = self._incoming(gradient)
         if self._node is None:
@@ -316,7 +294,7 @@ class Tensor(Operators):
                 )
             array = gradient.array
         else:
-            array = self._on_device(gradient)
+            array = self.backend.asarray(gradient)
         if array.shape != self.shape:
             raise ShapeError(f"backward: the incoming gradient has shape {array.shape}; it must be {self.shape}.")
         if array.dtype == self.dtype:
@@ -325,48 +303,27 @@ class Tensor(Operators):
         self.backend.kernel(Copy.forward)(self.backend.xp, array, y=incoming)
         return incoming
 
-    def _on_device(self, values: Any) -> Array:
-        """Numbers or an array as an array of this tensor's device."""
-        recorder = recording()
-        if recorder is None:
-            return self.backend.asarray(values)
-        array = values if hasattr(values, "__cuda_array_interface__") else np.asarray(values)
-        return recorder.copied(self.backend, array, source=values)
-
     def _beside(self, data: Any) -> "Tensor":
         if isinstance(data, (list, tuple)) and self.dtype.kind == "f":
-            numbers = host_array(data, self.dtype)  # Python floats take the tensor's dtype, alone or in a list
-            if (recorder := self.backend.recorder) is not None:
-                recorder.constant(numbers, data)
-            data = numbers
+            data = host_array(data, self.dtype)  # Python floats take the tensor's dtype, alone or in a list
         return Tensor(data, device=self.backend)
 
     def accumulate(self, gradient: Array, owned: bool) -> None:
         """Add an array to this leaf's gradient; an owned one may be kept, another is copied."""
         backend = self.backend
-        recorder = backend.recorder
-        if recorder is not None:
-            recorder.gradient_comes(self, gradient)
         if self._gradient is not None:
             backend.kernel(Add.forward)(backend.xp, self._gradient, gradient, y=self._gradient)
         elif self._gradient_buffer is not None:
-            if recorder is None:  # the hottest copy: without the way through the table of kernels
-                backend.xp.copyto(self._gradient_buffer, gradient)
-            else:
-                backend.kernel(Copy.forward)(backend.xp, gradient, y=self._gradient_buffer)
+            backend.kernel(Copy.forward)(backend.xp, gradient, y=self._gradient_buffer)
             self._gradient = self._gradient_buffer
         else:
-            self._gradient = gradient if owned else backend.xp.array(gradient, copy=True)
-        if recorder is not None:
-            recorder.gradient_set(self)
+            self._gradient = gradient if owned else backend.copy(gradient)
 
     # -- changes in place ------------------------------------------------------------------------------
 
     def touched(self) -> None:
         """Note that the values were changed in place."""
         (self._version or self._shared_version()).change()
-        if (recorder := self.backend.recorder) is not None:
-            recorder.touched(self)
 
     def moved(self) -> None:
         """Note that the values are in another array now."""
@@ -407,8 +364,6 @@ class Tensor(Operators):
         operand = self._operand(value)
         if isinstance(operand, Tensor):
             self._refuse_value(operand)
-            if (recorder := self.backend.recorder) is not None:
-                recorder.reads(operand)
             operand = operand.array
         try:
             self.backend.kernel(Assign.forward)(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from backends.backend import Backend, recording
+from backends.backend import Backend
 from backends.kernels.pair import Array
 from engine import autodiff
 from engine.errors import DeviceError, DtypeError, GradientError
@@ -92,20 +92,13 @@ def apply(operation: Operation, *inputs: Any) -> "Tensor":
             float_dtype = dtype
     if first is None:
         raise DtypeError(f"{operation.label}: no input is a Tensor; make one with en.tensor(...).")
-    recorder = backend.recorder
-    if recorder is not None:
-        for one in inputs:
-            if isinstance(one, Value):
-                recorder.reads(one)
     output, saved = (
         operation.forward(backend, *arrays) if operation.takes_backend else _user_forward(operation, backend, arrays)
     )
     result: Tensor = first.wrap(output, backend)
     if True in needed and autodiff.mode.enabled:
-        result.requires_grad = True
         result._node = autodiff.Node(operation, backend, sources, needed, saved, output)
-        if recorder is not None and not operation.takes_backend:
-            recorder.user_node(result._node)
+        result.requires_grad = True
     if operation.is_view:
         if result._node is None:
             result._version = first._shared_version()
@@ -115,14 +108,6 @@ def apply(operation: Operation, *inputs: Any) -> "Tensor":
 
 
 def _user_forward(operation: Operation, backend: Backend, arrays: list[Any]) -> tuple[Array, Any]:
-    recorder = recording()
-    if recorder is not None:
-        result: tuple[Array, Any] = recorder.user_forward(operation, backend, arrays, _called)
-        return result
-    return _called(operation, backend, arrays)
-
-
-def _called(operation: Operation, backend: Backend, arrays: list[Any]) -> tuple[Array, Any]:
     answer = operation.forward(*arrays)
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise GradientError(

@@ -1,13 +1,18 @@
 """Does a replay give what the function itself gives, to the bit? Layers, losses, optimizers; what ends a recording."""
 
+import sys
 import threading
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import engine as en
+from backends.devices import _backends
+from engine.autodiff import Version
 from engine.recording.capture import LIMIT, capture
+from engine.recording.recorder import Recorder
 from engine.recording.user_calls import UserCall
 
 STEPS = 32
@@ -965,12 +970,92 @@ def test_errors_while_recording_leave_nothing():
         with pytest.raises(en.ShapeError):
             step(x, y[:3])
         assert step.programs == []
-        assert x.backend.recorder is None
+        assert Recorder.current is None
         assert x.backend.kernel == kernel
         assert x.backend.empty is empty
     for _ in range(3):
         step(x, y)
     assert len(step.programs) == 1
+
+
+def engine_as_it_is():
+    """Every attribute of every class and module of the engine's core, and of the backends in use."""
+    found = {}
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in ("engine", "backends"):
+            found |= {(name, key): value for key, value in vars(module).items() if key != "__warningregistry__"}
+            for kind in vars(module).values():
+                if isinstance(kind, type) and kind.__module__ == name:
+                    found |= {(kind, key): value for key, value in vars(kind).items() if not key.startswith("_abc_")}
+    found |= {(one.device, key): value for one in _backends.values() for key, value in vars(one).items()}
+    return found
+
+
+def test_nothing_is_watched_after_a_recording():
+    model = net(en.BatchNorm(8), en.Dropout(0.5))
+    optimizer = en.Adam(model.parameters(), 0.01)
+    kept, during = [], []
+
+    def step(x, y, fails):
+        during.append(engine_as_it_is())
+        value = en.CrossEntropy()(model(x), y)
+        optimizer.zero_grad()
+        value.backward()
+        kept.append(optimizer.step)
+        kept[-1]()
+        if fails:
+            raise KeyboardInterrupt
+        return value
+
+    (x, y), *_ = batches(1)
+    step(x, y, False)  # what is imported and made at the first use
+    capture(lambda x: x)(x)
+    before = engine_as_it_is()
+    recorded = capture(step)
+    recorded(x, y, False)
+    assert recorded.reason is None
+    with pytest.raises(KeyboardInterrupt):
+        recorded(x, y, True)
+    after = engine_as_it_is()
+    assert before.keys() == after.keys()
+    changed = {key for key in before if before[key] is not after[key]}
+    assert changed <= {(Version, "latest"), ("engine.autodiff", "_numbers")}, changed
+    assert sum(during[1].get(key) is not value for key, value in before.items()) > 30
+    program = recorded.programs[0]
+    calls = len(program.calls)
+    for one in kept:  # a watching method that outlives the recording is the method itself
+        one()
+    assert len(program.calls) == calls
+
+
+def test_the_core_does_not_know_of_recorders():
+    root = Path(en.__file__).parent
+    for path in [*root.rglob("*.py"), *(root.parent / "backends").rglob("*.py")]:
+        if path.parent != root / "recording":
+            assert "recorder" not in path.read_text(), path
+
+
+def test_an_attribute_that_is_watched():
+    @capture
+    def step(x):
+        leaf = en.Tensor.__new__(en.Tensor)
+        with pytest.raises(AttributeError, match="array"):
+            _ = leaf.array
+        with pytest.raises(AttributeError, match="array"):
+            del leaf.array
+        assert leaf.requires_grad is False
+        leaf.zero_grad()
+        assert leaf._gradient is None
+        del leaf._gradient
+        assert leaf._gradient is None
+        assert not hasattr(en.Tensor, "array")
+        assert en.Tensor.requires_grad is False
+        y = x * 2.0
+        return y
+
+    assert step(en.tensor([2.0])).tolist() == [4.0]
+    assert step.reason is None
+    assert en.Tensor.requires_grad is False
 
 
 def test_checks_of_targets_are_repeated():

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import backends
-from backends.backend import Backend, recording
+from backends.backend import Backend
 from backends.kernels.pair import Array
 from engine.convert import host_array, normal_dtype
 from engine.errors import ArgumentError, DeviceError, DtypeError, ShapeError, unknown_name
@@ -32,8 +32,6 @@ class Layer:
     ['inner.weight', 'inner.bias']
     """
 
-    _training: bool
-
     def __init__(self) -> None:
         self.training = True
         self._members: dict[str, Parameter | Buffer | Layer] = {}
@@ -55,21 +53,6 @@ class Layer:
     def __delattr__(self, name: str) -> None:
         self._members.pop(name, None)
         object.__delattr__(self, name)
-
-    @property
-    def training(self) -> bool:
-        """Whether the layer is in train mode."""
-        recorder = recording()
-        if recorder is not None:
-            recorder.state(self, "_training")
-        return self._training
-
-    @training.setter
-    def training(self, mode: bool) -> None:
-        self._training = mode
-        recorder = recording()
-        if recorder is not None:
-            recorder.changed(self, "_training")
 
     def forward(self, *inputs: Any) -> Any:
         """What the layer computes; called by ``layer(x)``."""
@@ -164,9 +147,6 @@ class Layer:
                 raise DtypeError(
                     f"load_state_dict: {name} is of {array.dtype} in the state, {member.dtype} in the model."
                 )
-        recorder = recording()
-        if recorder is not None:
-            recorder.refuse("a saved state is loaded")
         for name, member in members.items():
             member.backend.xp.copyto(member.array, member.backend.asarray(arrays[name], member.dtype))
             member.touched()
@@ -206,12 +186,9 @@ class Layer:
             if place is member.backend and kind == member.dtype:
                 continue
             array = member.array if place is member.backend else member.backend.to_host(member.array)
-            recorder = recording()
-            if recorder is not None:
-                recorder.refuse("a model is moved or converted")
             member.zero_grad()
             member._gradient_buffer = None
-            member.array = place.xp.array(place.asarray(array), dtype=kind, copy=True)
+            member.array = place.copy(array, kind)
             member.backend = place
             member.moved()
             member.touched()

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from backends.backend import Backend, recording
+from backends.backend import Backend
 from engine.convert import normal_dtype
 from engine.errors import ArgumentError, DtypeError, ShapeError
 from engine.layers.layer import Buffer, Layer, as_input
@@ -61,11 +61,6 @@ class BatchNorm(Layer):
     def forward(self, x: Any) -> Tensor:
         x = as_input(x, self.running_mean)
         rows = _rows("BatchNorm", x, self.features)
-        recorder = recording()
-        if recorder is not None:
-            recorder.reads(self.running_mean)
-            recorder.reads(self.running_var)
-            recorder.values(self, "momentum", "eps")
         if not self.training:
             operation: Any = Evaluation(self.running_mean.array, self.running_var.array, self.eps)
         else:

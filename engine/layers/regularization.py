@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from backends import get
-from backends.backend import Backend, recording
+from backends.backend import Backend
 from engine.errors import ArgumentError, ShapeError
 from engine.layers.layer import Layer
 from engine.operations import dropout as operations
@@ -40,9 +40,6 @@ class RandomLayer(Layer):
 
     def reseed(self, key: tuple[int, int], drawn: int = 0) -> None:
         """Start again from a key, or go on where a saved run stopped."""
-        recorder = recording()
-        if recorder is not None:
-            recorder.refuse("a random layer gets another seed")
         self._key = (int(key[0]) % 2**32, int(key[1]) % 2**32)
         self._counter.fill(drawn)
 
@@ -50,20 +47,10 @@ class RandomLayer(Layer):
         if backend is not None and backend is not self._backend:
             host = self._backend
             self._backend = backend
-            recorder = recording()
-            if recorder is None:
-                self._counter = backend.asarray(host.to_host(self._counter))
-                return
-            recorder.postpone()
-            with recorder.aside():
-                self._counter = backend.asarray(host.to_host(self._counter))
+            self._counter = backend.asarray(host.to_host(self._counter))
 
     def _counter_beside(self, x: Tensor) -> Any:
         self.moved(x.backend)  # a layer without parameters follows its input
-        recorder = recording()
-        if recorder is not None:
-            recorder.holds(self, "_counter")
-            recorder.values(self, "_key", *(name for name in ("rate", "drop") if hasattr(self, name)))
         return self._counter
 
 

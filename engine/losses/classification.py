@@ -87,8 +87,6 @@ class CrossEntropy(Loss):
                 raise self._error(f"class_weight has {len(values)} weights; the prediction has {classes} classes.")
             weights = prediction.backend.asarray(np.array(values, prediction.dtype))
             self._weights[key] = Tensor.wrap(weights, prediction.backend)
-        if (recorder := prediction.backend.recorder) is not None:
-            recorder.persists(self._weights[key].array)
         return self._weights[key]
 
     def counted(self, target: Any, sample_weight: Any = None) -> float:
@@ -178,8 +176,6 @@ class BinaryCrossEntropy(Elementwise):
         self._check_values(aim, 0, 1, between=True)
         if not self.from_logits and prediction.backend.name == "numpy":
             self._check_probabilities(prediction.array)
-            if (recorder := prediction.backend.recorder) is not None:
-                recorder.action(self._check_probabilities, prediction.array)
         return aim
 
     @staticmethod

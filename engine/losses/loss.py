@@ -4,7 +4,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from backends.backend import recording
 from backends.kernels.pair import Array
 from backends.kernels.shape import Copy
 from engine.errors import ArgumentError, DataError, DeviceError, DtypeError, ShapeError, unknown_name
@@ -134,9 +133,6 @@ class Loss(Named, family="loss"):
         if array.dtype.kind not in "fiub":
             raise DtypeError(f"{type(self).__name__}: {what} is of {array.dtype}; give numbers.")
         dtype = prediction.array.dtype if array.dtype.kind == "f" else None
-        recorder = recording()
-        if recorder is not None:
-            return Tensor.wrap(recorder.copied(backend, array, dtype, source=values), backend)
         return Tensor.wrap(backend.asarray(array, dtype), backend)
 
     def _sample_weight(self, prediction: Tensor, weight: Any) -> Tensor:
@@ -163,8 +159,6 @@ class Loss(Named, family="loss"):
             )
         if labels.backend.name == "numpy":
             self._check_classes(labels.array, classes)
-            if (recorder := labels.backend.recorder) is not None:
-                recorder.action(self._check_classes, labels.array, classes)
 
     def _check_classes(self, labels: Array, classes: int) -> None:
         """Refuse labels that are no class."""
@@ -183,8 +177,6 @@ class Loss(Named, family="loss"):
         if target.backend.name != "numpy":
             return
         self._check_range(target.array, low, high, between)
-        if (recorder := target.backend.recorder) is not None:
-            recorder.action(self._check_range, target.array, low, high, between)
 
     def _check_range(self, values: Array, low: float, high: float, between: bool) -> None:
         wrong = ~((values >= low) & (values <= high)) if between else (values != low) & (values != high)  # NaN is wrong
@@ -211,8 +203,6 @@ class Elementwise(Loss, abstract=True):
 def _converted(values: Tensor, dtype: Any, shape: tuple[int, ...]) -> Tensor:
     """The values in another dtype, repeated to fill a shape; without history."""
     backend = values.backend
-    if (recorder := backend.recorder) is not None:
-        recorder.reads(values)
     array = backend.empty(shape, dtype)
     backend.kernel(Copy.forward)(backend.xp, values.array, y=array)
     return Tensor.wrap(array, backend)

@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from backends.backend import recording
 from backends.kernels.pair import Array, Namespace
 from engine.errors import ArgumentError, ShapeError, unknown_name
 from engine.metrics.forms import Host, arrays, check_labels, decide, difference, to_host
@@ -34,34 +33,20 @@ class Metric:
 
     def reset(self) -> None:
         """Forget every batch."""
-        self._outside("a metric is reset")
         self._sums: tuple[Any, ...] | None = None
 
     def update(self, output: Any, target: Any) -> None:
         """Count one batch in: Tensors or arrays, both on the same device."""
-        recorder = recording()
-        if recorder is None:
-            self._count(output, target)
-        else:  # a metric computes outside of kernels: a replay calls it again
-            recorder.python(self._count, output, target)
-
-    def _count(self, output: Any, target: Any) -> None:
         sums = self._of_batch(*arrays(self.name, output, target))
         self._sums = sums if self._sums is None else tuple(a + b for a, b in zip(self._sums, sums, strict=True))
 
     def result(self) -> float:
         """The metric over all samples since the last ``reset``."""
-        self._outside("a metric is read")
         if self._sums is None:
             raise ArgumentError(
                 f"{self.name}: no batch was given since the last reset; call update(output, target) first."
             )
         return float(self._of_all(*(to_host(value).astype(np.float64) for value in self._sums)))
-
-    def _outside(self, what: str) -> None:
-        recorder = recording()
-        if recorder is not None:
-            recorder.refuse(what)
 
     def _of_batch(self, xp: Namespace, output: Array, target: Array) -> tuple[Any, ...]:
         """What is added up over the batches."""
@@ -233,7 +218,7 @@ class FunctionMetric(Metric):
         self.function, self.name = function, getattr(function, "__name__", type(function).__name__)
         super().__init__()
 
-    def _count(self, output: Any, target: Any) -> None:
+    def update(self, output: Any, target: Any) -> None:
         value = self.function(output, target)
         value = value.array if isinstance(value, Value) else value
         if getattr(value, "size", 1) != 1 or isinstance(value, (str, list, tuple)) or value is None:

@@ -135,13 +135,6 @@ def result_dtype(a: Any, b: Any) -> Any:
     return second if first is None else np.result_type(first, second)
 
 
-def reshaped(backend: Backend, x: Array, shape: Shape) -> Array:
-    """The elements in another shape: a view, or a copy where x's order in memory does not allow one."""
-    y = x.reshape(shape)
-    recorder = backend.recorder
-    return y if recorder is None else recorder.reshaped(backend, x, y)
-
-
 def sum_to(backend: Backend, gradient: Array, shape: Shape) -> Array:
     """The gradient of an input that broadcasting had repeated: summed over the repeated axes, in the input's shape."""
     if gradient.shape == shape:

@@ -7,7 +7,7 @@ from backends.backend import Backend
 from backends.kernels import linear as kernels
 from backends.kernels.pair import Array
 from engine.errors import DtypeError, ShapeError
-from engine.operations.core import KernelOperation, reshaped, result_dtype, sum_to
+from engine.operations.core import KernelOperation, result_dtype, sum_to
 
 
 class Linear(KernelOperation):
@@ -23,7 +23,7 @@ class Linear(KernelOperation):
             raise DtypeError(
                 f'Linear: the input is of {x.dtype}, the weight of {w.dtype}; convert it: .to(dtype="{w.dtype}").'
             )
-        rows = x if len(shape) == 2 else reshaped(backend, x, (-1, inputs))
+        rows = x if len(shape) == 2 else backend.reshape(x, (-1, inputs))
         y = backend.empty((len(rows), outputs), w.dtype)
         backend.kernel(kernels.Linear.forward)(backend.xp, rows, w, b, y=y)
         return (y if rows is x else y.reshape(*shape[:-1], outputs)), (x, w)
@@ -34,8 +34,8 @@ class Linear(KernelOperation):
             (x, dy)
             if x.ndim == 2
             else (
-                reshaped(backend, x, (-1, w.shape[0])),
-                reshaped(backend, dy, (-1, w.shape[1])),
+                backend.reshape(x, (-1, w.shape[0])),
+                backend.reshape(dy, (-1, w.shape[1])),
             )
         )
         shape, dtype = w.shape, dy.dtype

@@ -64,10 +64,7 @@ class LossOperation(KernelOperation):
         first = given[0]
         shape, dtype = first.shape, first.dtype
         if self.with_rows:
-            rows = _rows(backend, shape[0])
-            if (recorder := backend.recorder) is not None:
-                recorder.persists(rows)
-            given.insert(2, rows)
+            given.insert(2, _rows(backend, shape[0]))
         losses = backend.empty(shape[:1] if self.per_sample else shape, dtype)
         outputs: dict[str, Any] = {"losses": losses}
         if self.keeps_probabilities:

@@ -10,7 +10,7 @@ from backends.backend import Backend
 from backends.kernels import shape as kernels
 from backends.kernels.pair import Array
 from engine.errors import ShapeError
-from engine.operations.core import KernelOperation, Shape, reshaped
+from engine.operations.core import KernelOperation, Shape
 from engine.operations.reduction import normal_axes
 
 
@@ -32,10 +32,10 @@ class Reshape(KernelOperation):
         fits = x.size == known if not free else free == 1 and known > 0 and x.size % known == 0
         if not fits:
             raise ShapeError(f"reshape: {x.shape} has {x.size} elements, which do not fill {self.shape}.")
-        return reshaped(backend, x, self.shape), x.shape
+        return backend.reshape(x, self.shape), x.shape
 
     def backward(self, backend: Backend, saved: Any, dy: Array, needed: Sequence[bool]) -> Sequence[Array | None]:
-        return (reshaped(backend, dy, saved),)
+        return (backend.reshape(dy, saved),)
 
 
 class Transpose(KernelOperation):
@@ -58,6 +58,14 @@ class Transpose(KernelOperation):
         return (dy.transpose(tuple(int(axis) for axis in np.argsort(saved))),)
 
 
+def picked(backend: Backend, x: Array, index: Any) -> Array:
+    """x[index]: a view where the index is made of slices and numbers, else a copy."""
+    try:
+        return backend.asarray(x[index])
+    except IndexError as error:
+        raise ShapeError(f"index {index!r} does not fit shape {x.shape}: {error}.") from None
+
+
 class Index(KernelOperation):
     """y = x[index] for slices, numbers, integer arrays and masks."""
 
@@ -71,13 +79,7 @@ class Index(KernelOperation):
         self.repeats = any(getattr(part, "ndim", 0) > 0 or isinstance(part, list) for part in parts)
 
     def forward(self, backend: Backend, x: Array) -> tuple[Array, Any]:
-        try:
-            y = x[self.index]
-        except IndexError as error:
-            raise ShapeError(f"index {self.index!r} does not fit shape {x.shape}: {error}.") from None
-        y = backend.asarray(y)
-        recorder = backend.recorder
-        return (y if recorder is None else recorder.picked(backend, x, self.index, y)), x.shape
+        return picked(backend, x, self.index), x.shape
 
     def backward(self, backend: Backend, saved: Any, dy: Array, needed: Sequence[bool]) -> Sequence[Array | None]:
         dx = backend.empty(saved, dy.dtype)

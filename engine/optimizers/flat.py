@@ -66,14 +66,12 @@ class FlatBuffer:
         return self.starts[position + 1] if position + 1 < len(self.starts) else self.size
 
     def valid(self) -> bool:
-        """Whether every parameter still lives here: `to` and another optimizer move them away."""
-        return all(parameter.array is view for parameter, view in self._views)
+        """Whether every parameter still lives here (`to` and another optimizer move them away) and is trained."""
+        return all(parameter.array is view and parameter.requires_grad for parameter, view in self._views)
 
     def clear_missing(self) -> None:
         """Zero the gradients of parameters that have none, so that sums over the whole buffer do not count old ones."""
         for position, parameter in enumerate(self.parameters):
-            if (recorder := self.backend.recorder) is not None:
-                recorder.gradient_read(parameter)
             if parameter._gradient is None:
                 gap = self.view(self.gradients, position)
                 self.backend.kernel(Fill.forward)(self.backend.xp, y=gap, value=0)

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from backends.backend import Backend, recording
 from backends.kernels import optimizer as kernels
 from backends.kernels.arithmetic import Multiply
 from backends.kernels.pair import Array
@@ -92,7 +91,7 @@ class Optimizer(Named, family="optimizer"):
             int, States
         ] = {}  # of parameters that are in no buffer now: frozen ones, or before the first
         self._stretches: dict[tuple[int, int, int], Stretch] = {}
-        self._trained: list[int] = []
+        self._frozen: list[Parameter] = []
 
     # -- what it was given -----------------------------------------------------------------------------
 
@@ -162,16 +161,10 @@ class Optimizer(Named, family="optimizer"):
     @property
     def learning_rate(self) -> float:
         """The rate that the next step of the first group takes; setting it sets that of all groups."""
-        recorder = recording()
-        if recorder is not None:
-            recorder.refuse("the learning rate is read")
         return self.groups[0].learning_rate(self.steps)
 
     @learning_rate.setter
     def learning_rate(self, value: float | Schedule) -> None:
-        recorder = recording()
-        if recorder is not None:
-            recorder.refuse("the learning rate is set (give a schedule instead)")
         for group in self.groups:
             group.settings = self._checked({**group.settings, "learning_rate": value})
 
@@ -188,24 +181,20 @@ class Optimizer(Named, family="optimizer"):
 
     def buffers(self) -> list[FlatBuffer]:
         """The flat buffers, laid out anew (states kept) where a parameter was moved, converted, frozen or set free."""
-        numbers = [id(parameter) for group in self.groups for parameter in group.parameters if parameter.requires_grad]
-        if numbers == self._trained and self._buffers and all(buffer.valid() for buffer in self._buffers):
-            if (recorder := Backend.recorder) is not None:
-                recorder.optimizer(self)
+        if self._buffers and not self._set_free() and all(buffer.valid() for buffer in self._buffers):
             return self._buffers
-        recorder = recording()
-        if recorder is not None:  # what was recorded works on the arrays before: the next call is worth recording
-            recorder.postpone()
-            with recorder.aside():
-                return self._laid_out_anew(numbers)
-        return self._laid_out_anew(numbers)
+        return self._laid_out_anew()
 
-    def _laid_out_anew(self, numbers: list[int]) -> list[FlatBuffer]:
+    def _set_free(self) -> bool:
+        return bool(self._frozen) and any(parameter.requires_grad for parameter in self._frozen)
+
+    def _laid_out_anew(self) -> list[FlatBuffer]:
         states = self._states_by_parameter()
         trained = [parameter for parameter in self._all() if parameter.requires_grad]
+        self._frozen = [parameter for parameter in self._all() if not parameter.requires_grad]
         self._buffers = lay_out(trained, self.kept_states(), self.work) if trained else []
-        self._trained = numbers
-        self._resting = {number: own for number, own in states.items() if number not in set(numbers)}
+        numbers = {id(parameter) for parameter in trained}
+        self._resting = {number: own for number, own in states.items() if number not in numbers}
         self._stretches.clear()
         self._members = {
             id(buffer): [(one, id(one), self._group_of[id(one)]) for one in buffer.parameters]
@@ -242,45 +231,27 @@ class Optimizer(Named, family="optimizer"):
         for group in self.groups:
             for parameter in group.parameters:
                 parameter._gradient = None
-        if (recorder := Backend.recorder) is not None:
-            recorder.knows_step(self)
-            for parameter in self._all():
-                recorder.gradient_set(parameter)
 
     def step(self, closure: Closure | None = None) -> Any:
         """Change every parameter that has a gradient; a closure that computes them is called first."""
         loss = closure() if closure is not None else None
         for buffer in self.buffers():
-            if (recorder := Backend.recorder) is not None:
-                for parameter in buffer.parameters:
-                    recorder.gradient_read(parameter)
             # Neighbours with the same settings and step count are one stretch, nearly always the whole buffer.
             counts, members = self._counts, self._members[id(buffer)]
             keys = [None if one._gradient is None else (group, counts[number]) for one, number, group in members]
             for first, last, key in runs(keys):
                 if key is not None:
-                    self._update(self._stretch(buffer, first, last), key[0], key[1] + 1)
+                    self._update(self._stretch(buffer, first, last), key[0])
             self._advance([one for one, _, _ in members if one._gradient is not None])
         self.steps += 1
-        if (recorder := Backend.recorder) is not None:
-            recorder.action(self._next_step)
         return loss
 
     def _advance(self, stepped: list[Parameter]) -> None:
-        """Count a step of these parameters; a replay counts it again."""
+        """Count a step of these parameters, and note that they were changed."""
         counts = self._counts
         for parameter in stepped:
             counts[id(parameter)] += 1
         note_changes(stepped)
-        if (recorder := Backend.recorder) is not None:
-            recorder.action(self._advance, stepped)
-
-    def _next_step(self) -> None:
-        self.steps += 1
-
-    def counts_steps(self) -> bool:
-        """Whether an update depends on how many steps a parameter has taken."""
-        return type(self).corrections is not Optimizer.corrections
 
     def _stretch(self, buffer: FlatBuffer, first: int, last: int) -> Stretch:
         key = (id(buffer), first, last)
@@ -288,23 +259,18 @@ class Optimizer(Named, family="optimizer"):
             self._stretches[key] = Stretch(buffer, first, last, type(self).states)
         return self._stretches[key]
 
-    def _update(self, stretch: Stretch, group: Group, count: int) -> None:
-        self._set_scalars(stretch, group, count)
-        if (recorder := Backend.recorder) is not None:
-            recorder.action(self._set_scalars, stretch, group)
-            for array in (*stretch.arrays, *stretch.work, *stretch.scalars.values()):
-                if array is not None:
-                    recorder.persists(array)
+    def _update(self, stretch: Stretch, group: Group) -> None:
+        self._set_scalars(stretch, group)
         settings = group.settings | stretch.scalars
         for name in self.not_for_update:
             del settings[name]
         stretch.backend.kernel(self.update)(stretch.backend.xp, *stretch.arrays, work=stretch.work, **settings)
 
-    def _set_scalars(self, stretch: Stretch, group: Group, count: int | None = None) -> None:
-        """The numbers of this step; a replay asks anew for the rate, and for its first parameter's step."""
-        number = self._counts[id(stretch.first)] + 1 if count is None else count
+    def _set_scalars(self, stretch: Stretch, group: Group) -> None:
+        """The numbers of this step: the learning rate, and what follows from how many steps were taken."""
+        count = self._counts[id(stretch.first)] + 1  # all of a stretch have taken as many
         stretch.set("learning_rate", group.learning_rate(self.steps))
-        for name, value in self.corrections(number, group.settings).items():
+        for name, value in self.corrections(count, group.settings).items():
             stretch.set(name, value)
 
     def corrections(self, count: int, settings: Mapping[str, Any]) -> dict[str, float]:

@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
-from backends.backend import Backend
 from engine import autodiff
 from engine.errors import ArgumentError
 from engine.recording.arguments import Input, Output, UnreturnableError, handed, signature
+from engine.recording.hooks import Hooks
 from engine.recording.memory import Comparison
 from engine.recording.program import Program
 from engine.recording.recorder import Recorder
@@ -99,7 +99,7 @@ class Capture(Generic[P, R]):
         return self if owner is None else types.MethodType(self, owner)
 
     def __call__(self, *arguments: P.args, **named: P.kwargs) -> R:
-        recorder = Backend.recorder
+        recorder = Recorder.current
         if self.reason is not None or (recorder is not None and recorder.thread == threading.get_ident()):
             return self.function(*arguments, **named)
         with self._lock:
@@ -144,9 +144,9 @@ class Capture(Generic[P, R]):
                     slot.load(one)
                 failed = True
                 try:
-                    result = self.function(
-                        *handed(arguments, recorder.inputs, given), **handed(named, recorder.inputs, given)
-                    )
+                    inputs = handed(arguments, recorder.inputs, given), handed(named, recorder.inputs, given)
+                    with Hooks(recorder):
+                        result = self.function(*inputs[0], **inputs[1])
                     failed = False
                 finally:
                     for slot in recorder.inputs:

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 from threading import get_ident
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from engine.tensor import Parameter, Tensor
 
 Call = tuple[Any, tuple[Any, ...], dict[str, Any]]
 OWN = tuple(f"{Path(module.__file__ or '').parent}{os.sep}" for module in (backends, sys.modules["engine"], np))
-WATCHED = ("kernel", "empty", "to_host")
+WATCHED = ("kernel", "empty", "asarray", "copy", "reshape", "to_host")
 
 
 class Recorder:
@@ -40,7 +40,10 @@ class Recorder:
         events: the changes of those in order, (how many calls came before, object, attribute, value).
         reason, place: why the function cannot be recorded, and where in the user's file.
         postponed: whether this call set something up, so that the next one is worth recording.
+        current: the one that is at work, in whatever thread.
     """
+
+    current: "ClassVar[Recorder | None]" = None
 
     def __init__(self) -> None:
         self.thread = get_ident()
@@ -57,6 +60,7 @@ class Recorder:
         self.place: tuple[str, int] | None = None
         self.postponed = False
         self.quiet = 0
+        self._noting = False
         self._seen: dict[tuple[int, str], Any] = {}
         self._made: dict[int, Any] = {}
         self._user_calls: dict[int, tuple[Any, UserCall]] = {}
@@ -74,23 +78,24 @@ class Recorder:
         """Watch every backend that is in use."""
         for backend in {id(one): one for one in _backends.values()}.values():
             self._watch(backend)
-        Backend.recorder = self
+        Recorder.current = self
 
     def stop(self) -> None:
         """Leave every backend as it was."""
         if any(backend not in self._watched for backend in _backends.values()):
             self.postpone()  # a device was used for the first time
-        Backend.recorder = None
+        Recorder.current = None
         for backend, before in self._watched.items():
             for name in WATCHED:
                 if name in before:
                     setattr(backend, name, before[name])
                 else:
                     delattr(backend, name)
+        self.quiet += 1  # whoever has kept one of the watching methods is not heard any more
 
     def _watch(self, backend: Backend) -> None:
         self._watched[backend] = {name: vars(backend)[name] for name in WATCHED if name in vars(backend)}
-        kernel, empty, to_host = (getattr(backend, name) for name in WATCHED)
+        kernel, empty, asarray, copy, reshape, to_host = (getattr(backend, name) for name in WATCHED)
 
         def watched_kernel(definition: Kernel) -> Kernel:
             function: Kernel = kernel(definition)
@@ -113,12 +118,29 @@ class Recorder:
                 self.buffers.add(array)
             return array
 
+        def watched_asarray(values: Any, dtype: Any = None) -> Array:
+            if not self.listens():
+                return asarray(values, dtype)
+            array = values if is_array(values) else np.asarray(values)
+            same = backend.owns(array) and (dtype is None or array.dtype == dtype)
+            return array if same and array in self.buffers else self.copied(backend, array, dtype, source=values)
+
+        def watched_copy(values: Any, dtype: Any = None) -> Array:
+            if not self.listens():
+                return copy(values, dtype)
+            array = values if is_array(values) else np.asarray(values)
+            return self.copied(backend, array, dtype, source=values)
+
+        def watched_reshape(array: Array, shape: Any) -> Array:
+            return self.reshaped(backend, array, reshape(array, shape))
+
         def watched_to_host(array: Array) -> Any:
             if self.listens():
                 self.refuse("a value is read")
             return to_host(array)
 
-        for name, hook in zip(WATCHED, (watched_kernel, watched_empty, watched_to_host), strict=True):
+        hooks = (watched_kernel, watched_empty, watched_asarray, watched_copy, watched_reshape, watched_to_host)
+        for name, hook in zip(WATCHED, hooks, strict=True):
             setattr(backend, name, hook)
 
     def _on_device(self, backend: Backend) -> None:
@@ -128,6 +150,15 @@ class Recorder:
             activate = getattr(backend, "_activate", None)
             if activate is not None:
                 self.calls.append((activate, (), {}))
+
+    def note(self, what: Any, *about: Any) -> None:
+        """Take a note, where the recorder listens; what taking it reads or sets is not worth another."""
+        if self.listens() and not self._noting:
+            self._noting = True
+            try:
+                what(*about)
+            finally:
+                self._noting = False
 
     def refuse(self, what: str) -> None:
         """Note that the function cannot be recorded; it goes on eagerly."""
@@ -175,8 +206,10 @@ class Recorder:
 
     def _inside(self, tensor: Any) -> bool:
         """Whether a tensor was made by this call, so that it is nobody's state."""
-        return id(tensor) in self._made or (
-            not isinstance(tensor, (Parameter, Buffer)) and tensor.array in self.buffers
+        return (
+            id(tensor) in self._made
+            or not _is_complete(tensor)
+            or (not isinstance(tensor, (Parameter, Buffer)) and tensor.array in self.buffers)
         )
 
     def _guard(self, owner: Any, attribute: str, value: Any) -> None:
@@ -223,7 +256,7 @@ class Recorder:
 
     def reads(self, tensor: Any) -> None:
         """A tensor goes into an operation."""
-        if not self.listens():
+        if not self.listens() or not _is_complete(tensor):
             return
         if tensor.backend not in self._watched:
             self._watch(tensor.backend)
@@ -234,8 +267,8 @@ class Recorder:
         if tensor._node is None:
             self._guard(tensor, "requires_grad", tensor.requires_grad)
 
-    def touched(self, tensor: Any) -> None:
-        """A tensor is changed in place."""
+    def touched(self, tensor: Any, again: Any) -> None:
+        """A tensor is changed in place; a replay calls ``again`` to note it."""
         if not self.listens():
             return
         for one in self.inputs:
@@ -244,7 +277,7 @@ class Recorder:
                 return
         if not self._inside(tensor):
             self.reads(tensor)
-            self.calls.append((tensor.touched, (), {}))
+            self.calls.append((again, (), {}))
 
     # -- gradients -------------------------------------------------------------------------------------
 
@@ -308,7 +341,7 @@ class Recorder:
         for buffer in optimizer._buffers:
             for array in (buffer.weights, buffer.gradients, *buffer.states.values(), *buffer.work):
                 self.known.add(array)
-            if optimizer.counts_steps():
+            if type(optimizer).corrections is not Optimizer.corrections:  # a step depends on how many there were
                 members = [id(parameter) for parameter in buffer.parameters]
                 apart = [optimizer._counts[one] - optimizer._counts[members[0]] for one in members]
                 self.counts.append((optimizer, members, apart))
@@ -330,13 +363,15 @@ class Recorder:
             self.constant(array, source)
         made = like(backend, array, dtype)
         if slot is not None:
-            self._load(backend, slot, made)
+            with self.aside():
+                self._load(backend, slot, made)
             self.action(self._load, backend, slot, made)
             return made
         if backend.owns(array):
             backend.kernel(Copy.forward)(backend.xp, array, y=made)
         else:
-            self._put(backend, array, made)
+            with self.aside():
+                self._put(backend, array, made)
             self.action(self._put, backend, array, made)
         return made
 
@@ -404,12 +439,10 @@ class Recorder:
         if self.listens():
             self._user_calls[id(node)] = (node, self._last_user_call)
 
-    def user_backward(self, node: Any, incoming: Array, compute: Any) -> list[Any]:
-        """Call a user's backward, now and at every replay."""
+    def user_backward(self, node: Any, incoming: Array, gradients: Any, compute: Any) -> list[Any]:
+        """Copy what a user's backward gave into buffers; every replay calls it again."""
         known = self._user_calls.get(id(node))
         back = UserBackward(node, None if known is None else known[1], incoming, compute)
-        with self.aside():
-            gradients = back.compute_now()
         back.made = [None if one is None else like(node.backend, one) for one in gradients]
         back.copy(gradients)
         self.calls.append((back.backward, (), {}))
@@ -425,6 +458,11 @@ class Recorder:
                 if array.size and array not in self.buffers and array not in self.known:
                     return True
         return False
+
+
+def _is_complete(tensor: Any) -> bool:
+    """Whether a tensor has its array already: its class may be a user's, with an __init__ that is still at work."""
+    return "array" in vars(tensor) and "backend" in vars(tensor)
 
 
 def _with_errors(errors: Any, function: Any, inputs: Any, options: Any) -> None:

@@ -1,0 +1,353 @@
+"""How does a recorder learn what the engine does? Methods and attributes are watched while a function is recorded.
+
+The engine itself knows nothing of this. For as long as a recording lasts, the methods below are replaced by watching
+ones, and a few attributes tell when they are read or set. In other threads, and where the recorder does not listen,
+these do what the originals do; afterwards the originals are put back.
+"""
+
+import functools
+import sys
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
+import numpy as np
+
+from backends.kernels.pair import Array
+from engine import autodiff, operators, value
+from engine.averaging import ExponentialMovingAverage
+from engine.layers.layer import Layer
+from engine.layers.normalization import BatchNorm
+from engine.layers.regularization import RandomLayer
+from engine.losses.classification import BinaryCrossEntropy, CrossEntropy
+from engine.losses.loss import Loss
+from engine.metrics import forms
+from engine.metrics.accumulators import FunctionMetric, Metric
+from engine.operations import loss as loss_operations, shape
+from engine.optimizers.optimizer import Optimizer
+from engine.recording.memory import arrays_in
+from engine.recording.recorder import Recorder
+from engine.tensor import Tensor
+from engine.value import Value
+
+MISSING = object()
+tensors = sys.modules[Tensor.__module__]  # engine.tensor is a function
+
+
+class Hooks:
+    """A block in which a recorder hears of all that kernels do not tell."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self._before: list[tuple[Any, str, Any]] = []
+
+    def __enter__(self) -> None:
+        try:
+            self._attributes()
+            self._graph()
+            self._tensors()
+            self._layers_and_losses()
+            self._optimizers()
+            self._refusals()
+        except BaseException:
+            self._restore()
+            raise
+
+    def __exit__(self, *error: object) -> None:
+        self._restore()
+
+    # -- replacing and putting back --------------------------------------------------------------------
+
+    def _replace(self, owner: Any, name: str, new: Any) -> None:
+        self._before.append((owner, name, vars(owner).get(name, MISSING)))
+        setattr(owner, name, new)
+
+    def _restore(self) -> None:
+        while self._before:
+            owner, name, before = self._before.pop()
+            if before is MISSING:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+
+    def _watching(self, original: Callable[..., Any], instead: Callable[..., Any]) -> Callable[..., Any]:
+        """``instead(original, ...)`` where the recorder listens, the original everywhere else."""
+        listens = self.recorder.listens
+
+        @functools.wraps(original)
+        def watched(*inputs: Any, **options: Any) -> Any:
+            return instead(original, *inputs, **options) if listens() else original(*inputs, **options)
+
+        return watched
+
+    def _watch(self, owner: Any, name: str, instead: Callable[..., Any]) -> None:
+        """Watch a method of a class, or a function where a module looks it up."""
+        before = vars(owner)[name]
+        new: Any
+        if isinstance(before, staticmethod):
+            new = staticmethod(self._watching(before.__func__, instead))
+        else:
+            new = self._watching(before, instead)
+        self._replace(owner, name, new)
+
+    def _refuse(self, owner: Any, name: str, why: str) -> None:
+        """Note that a function that calls this cannot be recorded."""
+
+        def refusing(original: Any, *inputs: Any, **options: Any) -> Any:
+            self.recorder.refuse(why)
+            return original(*inputs, **options)
+
+        self._watch(owner, name, refusing)
+
+    def _again(self, owner: Any, name: str) -> None:
+        """Have every replay call this method again, with the same arguments."""
+        method = not isinstance(vars(owner)[name], staticmethod)
+
+        def repeated(original: Any, *inputs: Any) -> Any:
+            result = original(*inputs)
+            if method:
+                self.recorder.action(MethodType(original, inputs[0]), *inputs[1:])
+            else:
+                self.recorder.action(original, *inputs)
+            return result
+
+        self._watch(owner, name, repeated)
+
+    def _keeps(self, owner: Any, name: str, array_of: Callable[[Any], Array]) -> None:
+        """Note that what this returns is made once and kept from call to call."""
+
+        def kept(original: Any, *inputs: Any) -> Any:
+            with self.recorder.aside():
+                result = original(*inputs)
+            self.recorder.persists(array_of(result))
+            return result
+
+        self._watch(owner, name, kept)
+
+    # -- what is watched -------------------------------------------------------------------------------
+
+    def _attributes(self) -> None:
+        """A function depends on the values, modes and gradients that it reads, and a replay sets those that it sets."""
+        recorder = self.recorder
+
+        def mode_read(layer: Any) -> None:
+            recorder.state(layer, "training")
+
+        def mode_set(layer: Any) -> None:
+            recorder.changed(layer, "training")
+
+        def requirement_set(tensor: Any) -> None:
+            if tensor._node is None:
+                recorder.changed(tensor, "requires_grad")
+
+        for owner, name, is_read, is_set in (
+            (Value, "array", recorder.reads, None),
+            (Value, "requires_grad", recorder.reads, requirement_set),
+            (Tensor, "_gradient", recorder.gradient_read, recorder.gradient_set),
+            (Layer, "training", mode_read, mode_set),
+        ):
+            self._replace(owner, name, WatchedAttribute(owner, name, recorder, is_read, is_set))
+
+    def _graph(self) -> None:
+        """A user's own operations are called again by every replay; views stay views, and copies are made anew."""
+        recorder = self.recorder
+
+        def user_forward(original: Any, operation: Any, backend: Any, arrays: list[Any]) -> tuple[Array, Any]:
+            return recorder.user_forward(operation, backend, arrays, original)
+
+        def make_node(original: Any, node: Any, operation: Any, *rest: Any) -> None:
+            original(node, operation, *rest)
+            if not operation.takes_backend:
+                recorder.user_node(node)
+
+        def gradients(original: Any, node: Any, incoming: Array) -> Any:
+            if node.operation.takes_backend:
+                return original(node, incoming)
+            with recorder.aside():
+                given = original(node, incoming)
+            return recorder.user_backward(node, incoming, given, autodiff._checked)
+
+        def picked(original: Any, backend: Any, x: Array, index: Any) -> Array:
+            with recorder.aside():
+                y = original(backend, x, index)
+            return recorder.picked(backend, x, index, y)
+
+        self._watch(value, "_user_forward", user_forward)
+        self._watch(autodiff.Node, "__init__", make_node)
+        self._watch(autodiff.Node, "gradients", gradients)
+        self._watch(shape, "picked", picked)
+        self._keeps(loss_operations, "_rows", lambda rows: rows)
+
+    def _tensors(self) -> None:
+        """Tensors that are made, changed in place, or given a gradient."""
+        recorder = self.recorder
+
+        def make_tensor(original: Any, tensor: Any, *inputs: Any, **options: Any) -> None:
+            recorder.made(tensor)
+            original(tensor, *inputs, **options)
+
+        def touched(original: Any, tensor: Any) -> None:
+            original(tensor)
+            recorder.note(recorder.touched, tensor, MethodType(original, tensor))
+
+        def accumulate(original: Any, tensor: Any, gradient: Array, owned: bool) -> None:
+            recorder.note(recorder.gradient_comes, tensor, gradient)
+            original(tensor, gradient, owned)
+
+        def host_array(original: Any, data: Any, *options: Any) -> Array:
+            array = original(data, *options)
+            recorder.constant(array, data)
+            return array
+
+        self._watch(Tensor, "__init__", make_tensor)
+        self._watch(Tensor, "touched", touched)
+        self._watch(Tensor, "accumulate", accumulate)
+        for module in (tensors, operators):
+            self._watch(module, "host_array", host_array)
+
+    def _layers_and_losses(self) -> None:
+        """Settings that are numbers of a kernel, arrays that are kept, and checks of values."""
+        recorder = self.recorder
+
+        def normalize(original: Any, layer: Any, x: Any) -> Any:
+            recorder.values(layer, "momentum", "eps")
+            return original(layer, x)
+
+        def move(original: Any, layer: Any, backend: Any) -> None:
+            before = layer._counter
+            with recorder.aside():
+                original(layer, backend)
+            if layer._counter is not before:
+                recorder.postpone()
+
+        def counter(original: Any, layer: Any, x: Any) -> Any:
+            result = original(layer, x)
+            recorder.holds(layer, "_counter")
+            recorder.values(layer, "_key", *(name for name in ("rate", "drop") if hasattr(layer, name)))
+            return result
+
+        def beside(original: Any, loss: Any, prediction: Any, values: Any, what: str) -> Any:
+            if not isinstance(values, Value) and next(arrays_in(values), None) is None:
+                values, numbers = np.asarray(values), values
+                recorder.constant(values, numbers)
+            return original(loss, prediction, values, what)
+
+        def count(original: Any, metric: Any, output: Any, target: Any) -> None:
+            recorder.python(MethodType(original, metric), output, target)
+
+        self._watch(BatchNorm, "forward", normalize)
+        self._watch(RandomLayer, "moved", move)
+        self._watch(RandomLayer, "_counter_beside", counter)
+        self._watch(Loss, "_beside", beside)
+        self._again(Loss, "_check_classes")
+        self._again(Loss, "_check_range")
+        self._again(BinaryCrossEntropy, "_check_probabilities")
+        self._keeps(CrossEntropy, "_class_weights", lambda weights: weights.array)
+        for kind in (Metric, FunctionMetric):
+            self._watch(kind, "update", count)
+
+    def _optimizers(self) -> None:
+        """The layout of the parameters is part of a recording; numbers and counts of a step are worked out anew."""
+        recorder = self.recorder
+
+        def buffers(original: Any, optimizer: Any) -> Any:
+            before = optimizer._buffers
+            with recorder.aside():
+                result = original(optimizer)
+            if result is before:
+                recorder.optimizer(optimizer)
+            else:  # what was recorded works on the arrays before: the next call is worth recording
+                recorder.postpone()
+            return result
+
+        def zero_grad(original: Any, optimizer: Any) -> None:
+            recorder.knows_step(optimizer)
+            original(optimizer)
+
+        def step(original: Any, optimizer: Any, closure: Any = None) -> Any:
+            result = original(optimizer, closure)
+            recorder.action(_count_step, optimizer)
+            return result
+
+        def set_scalars(original: Any, optimizer: Any, stretch: Any, group: Any) -> None:
+            original(optimizer, stretch, group)
+            recorder.action(MethodType(original, optimizer), stretch, group)
+            for array in arrays_in((*stretch.arrays, *stretch.work, *stretch.scalars.values())):
+                recorder.persists(array)
+
+        def average(original: Any, mean: Any) -> None:
+            before = mean._averages
+            if before is not None:
+                recorder.state(mean, "_averages")
+                recorder.values(mean, "decay")
+                before = list(before)
+            original(mean)
+            if before is None or any(one is not now for one, now in zip(before, mean._averages, strict=True)):
+                recorder.postpone()
+            for array in mean._averages:
+                recorder.persists(array)
+
+        self._watch(Optimizer, "buffers", buffers)
+        self._watch(Optimizer, "zero_grad", zero_grad)
+        self._watch(Optimizer, "step", step)
+        self._watch(Optimizer, "_set_scalars", set_scalars)
+        self._again(Optimizer, "_advance")
+        self._watch(ExponentialMovingAverage, "update", average)
+
+    def _refusals(self) -> None:
+        """What no replay could do again."""
+        self._refuse(Tensor, "moved", "a model is moved or converted")
+        self._refuse(Layer, "load_state_dict", "a saved state is loaded")
+        self._refuse(RandomLayer, "reseed", "a random layer gets another seed")
+        self._refuse(ExponentialMovingAverage, "applied", "averaged weights are put in place")
+        self._refuse(Metric, "reset", "a metric is reset")
+        self._refuse(Metric, "result", "a metric is read")
+
+        def raw(original: Any, given: Any) -> Array:
+            if isinstance(given, Value):
+                self.recorder.refuse("a metric is computed")
+            return original(given)
+
+        def rate_read(original: Any, optimizer: Any) -> float:
+            self.recorder.refuse("the learning rate is read")
+            return float(original(optimizer))
+
+        def rate_set(original: Any, optimizer: Any, rate: Any) -> None:
+            self.recorder.refuse("the learning rate is set (give a schedule instead)")
+            original(optimizer, rate)
+
+        self._watch(forms, "_array", raw)
+        rate: Any = vars(Optimizer)["learning_rate"]
+        watched = property(self._watching(rate.fget, rate_read), self._watching(rate.fset, rate_set))
+        self._replace(Optimizer, "learning_rate", watched)
+
+
+class WatchedAttribute:
+    """An attribute that tells the recorder when it is read or set; its values stay in the objects themselves."""
+
+    def __init__(self, owner: Any, name: str, recorder: Recorder, is_read: Any, is_set: Any) -> None:
+        self.name, self.recorder, self.is_read, self.is_set = name, recorder, is_read, is_set
+        self.default = vars(owner).get(name, MISSING)
+
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        found = self.default if owner is None else vars(owner).get(self.name, self.default)
+        if found is MISSING:
+            raise AttributeError(f"{kind.__name__!r} object has no attribute {self.name!r}")
+        if owner is None:
+            return found
+        self.recorder.note(self.is_read, owner)
+        return vars(owner).get(self.name, self.default)  # the recorder may have given a gradient its place
+
+    def __set__(self, owner: Any, value: Any) -> None:
+        vars(owner)[self.name] = value
+        if self.is_set is not None:
+            self.recorder.note(self.is_set, owner)
+
+    def __delete__(self, owner: Any) -> None:
+        if self.name not in vars(owner):
+            raise AttributeError(self.name)
+        del vars(owner)[self.name]
+
+
+def _count_step(optimizer: Optimizer) -> None:
+    optimizer.steps += 1

@@ -4,9 +4,11 @@ import contextlib
 import heapq
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, ClassVar
+
+import numpy as np
 
 from backends.backend import Backend
 from backends.kernels.pair import Array
@@ -152,7 +154,25 @@ class Node:
             )
         if self.operation.takes_backend:
             return self.operation.backward(self.backend, self.saved, incoming, self.needed)
-        return _checked(self, self.operation.backward(self.saved, incoming, self.needed))
+        with read_only((incoming,)):
+            results = self.operation.backward(self.saved, incoming, self.needed)
+        return _checked(self, results)
+
+
+@contextlib.contextmanager
+def read_only(arrays: Sequence[Any]) -> Iterator[None]:
+    """A block of a user's code, which must not change the arrays that it is handed: others use them too.
+
+    NumPy refuses it there; CuPy's arrays have no such mark.
+    """
+    held = [one for one in arrays if isinstance(one, np.ndarray) and one.flags.writeable]
+    for one in held:
+        one.flags.writeable = False
+    try:
+        yield
+    finally:
+        for one in held:
+            one.flags.writeable = True
 
 
 def _checked(node: Any, results: Any) -> Sequence[Any]:

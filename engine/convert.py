@@ -20,6 +20,11 @@ def normal_dtype(dtype: Any) -> "np.dtype[Any]":
     return result
 
 
+def is_dtype_name(device: Any) -> bool:
+    """Whether what was given as a device is a dtype: ``x.to("float64")`` for ``x.to(dtype="float64")``."""
+    return isinstance(device, (type, np.dtype)) or str(device).startswith(("float", "int", "bool", "uint"))
+
+
 def host_array(data: Any, python_floats: Any = np.float32) -> "np.ndarray[Any, Any]":
     """Numbers, nested lists or an array as a NumPy array, with the dtype that the contract promises.
 

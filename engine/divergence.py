@@ -17,13 +17,13 @@ def first_not_finite(model: Layer, x: Any) -> str | None:
     """
     found: list[str] = []
     patched: list[Layer] = []
-    counts = [(layer, layer.drawn) for _, layer in model.layers() if isinstance(layer, RandomLayer)]
+    counts = [(layer, layer.drawn) for _, layer in model.named_layers() if isinstance(layer, RandomLayer)]
     buffers = [(buffer, buffer.array.copy()) for _, buffer in model.named_buffers()]
     for random_layer, drawn in counts:
         random_layer.reseed(random_layer.key, max(0, drawn - 1))
     try:
-        for name, layer in model.layers():
-            if name and not any(True for _ in layer.children()):
+        for name, layer in model.named_layers():
+            if name and not any(True for _ in layer.named_children()):
                 object.__setattr__(layer, "forward", _watched(name, layer, layer.forward, found))
                 patched.append(layer)
         with autodiff.no_grad(), np.errstate(all="ignore"):

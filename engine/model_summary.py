@@ -175,7 +175,7 @@ def summary(model: Layer, input_shape: int | Sequence[int], batch_size: int = 1,
         gradient_bytes=sum(one.array.nbytes for one in trained),
         input_bytes=math.prod(shape) * kind.itemsize * batch_size,
         largest_bytes=listener.largest_bytes,
-        not_called=tuple(name for name, layer in model.layers() if name and id(layer) not in listener.called),
+        not_called=tuple(name for name, layer in model.named_layers() if name and id(layer) not in listener.called),
     )
 
 
@@ -191,7 +191,7 @@ def _sample_shape(given: Any) -> tuple[int, ...]:
 @contextlib.contextmanager
 def evaluation(model: Layer) -> Iterator[None]:
     """A block in which a model is in evaluation mode; after it, every layer is in the mode in which it was."""
-    modes = [(layer, layer.training) for _, layer in model.layers()]
+    modes = [(layer, layer.training) for _, layer in model.named_layers()]
     model.eval()
     try:
         yield
@@ -240,7 +240,7 @@ class _Listener:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        layers = list(self.model.layers())
+        layers = list(self.model.named_layers())
         own = [(layer, layer.__dict__.get("forward")) for _, layer in layers]
         try:
             for name, layer in layers:
@@ -279,7 +279,7 @@ class _Listener:
 
     def _add_row(self, name: str, layer: Layer, given: list[Tensor], made: list[Tensor], only_hands_on: bool) -> None:
         own = [member for member in layer._members.values() if isinstance(member, Parameter)]
-        is_leaf = next(layer.children(), None) is None
+        is_leaf = next(layer.named_children(), None) is None
         if only_hands_on and not is_leaf and not own:
             return  # a chain: its layers have rows of their own
         parameters = list({id(one): one for one in own if id(one) not in self._counted}.values())

@@ -32,13 +32,13 @@ def raw_index(index: Any, backend: Backend) -> Any:
                 f"x[...]: the index is on {index.backend.device}, the tensor on {backend.device}; "
                 f'move it with .to("{backend.device}").'
             )
-        return index.array
+        return backend.copy(index.array)  # backward uses it again: no later change may reach it
     array = index
     if isinstance(index, list):
         array = host_array(index) if index else np.empty(0, np.int64)
     if not isinstance(array, np.ndarray):
         return index
-    return backend.asarray(array)
+    return backend.copy(array)
 
 
 class Operators(Value):

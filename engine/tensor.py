@@ -11,7 +11,7 @@ from backends.kernels.arithmetic import Add
 from backends.kernels.pair import Array
 from backends.kernels.shape import Assign, Copy, Fill
 from engine import autodiff
-from engine.convert import host_array, normal_dtype
+from engine.convert import host_array, is_dtype_name, normal_dtype
 from engine.errors import DeviceError, DtypeError, GradientError, ShapeError
 from engine.operations import arithmetic, shape
 from engine.operations.core import Operation
@@ -38,6 +38,7 @@ class Tensor(Operators):
 
     _gradient: Array = None
     _gradient_buffer: Array = None  # where an optimizer wants the gradient to be
+    _is_copy: bool = False  # of a gradient: a change in place would reach nobody
 
     __array_ufunc__ = None  # NumPy arrays leave `array * tensor` to the tensor
 
@@ -163,6 +164,8 @@ class Tensor(Operators):
 
         A change of dtype passes gradients; a change of device starts a new graph.
         """
+        if device is not None and is_dtype_name(device):
+            raise DeviceError(f"device {device!r} is a dtype; write .to(dtype={device!r}).")
         result = self
         if dtype is not None and normal_dtype(dtype) != self.dtype:
             result = apply(shape.Cast(normal_dtype(dtype)), result)
@@ -172,6 +175,12 @@ class Tensor(Operators):
             result._name = self.name
             result.requires_grad = self.requires_grad and self._node is None
         return result
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What `copy.deepcopy` and `pickle` keep of a leaf: values and gradient, apart from any optimizer's buffers."""
+        if self._node is not None:
+            raise GradientError("copy: the result of an operation cannot be copied with its history; copy its detach().")
+        return {key: value for key, value in vars(self).items() if key not in ("_version", "_gradient_buffer")}
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> "np.ndarray[Any, Any]":
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
@@ -212,7 +221,8 @@ class Tensor(Operators):
     def grad(self) -> "Tensor | None":
         """The gradient that `backward` computed, a Tensor without history; None before the first.
 
-        Of a parameter that an optimizer holds it is a copy (the optimizer's buffer is used again by the next step).
+        Of a parameter that an optimizer holds it is a copy (the optimizer's buffer is used again by the next step): set
+        it to change it, ``w.grad = w.grad / 2`` or ``w.grad /= 2``.
         """
         if self._node is not None:
             return None if self._node.gradient is None else Tensor.wrap(self._node.gradient, self.backend)
@@ -222,7 +232,9 @@ class Tensor(Operators):
         if self._gradient_buffer is not None:
             held = self.backend.empty(held.shape, held.dtype)
             self.backend.kernel(Copy.forward)(self.backend.xp, self._gradient, y=held)
-        return Tensor.wrap(held, self.backend)
+        gradient = Tensor.wrap(held, self.backend)
+        gradient._is_copy = self._gradient_buffer is not None
+        return gradient
 
     @grad.setter
     def grad(self, value: "Tensor | Array | None") -> None:
@@ -230,7 +242,8 @@ class Tensor(Operators):
             raise GradientError("grad: only a leaf's gradient can be set; this tensor is the result of an operation.")
         self.zero_grad()
         if value is not None:
-            array = value.array if isinstance(value, Tensor) else self.backend.asarray(value)
+            own = isinstance(value, Tensor) or self.backend.owns(value)
+            array = getattr(value, "array", value) if own else self.backend.asarray(host_array(value, self.dtype))
             if array.shape != self.shape or array.dtype != self.dtype:
                 raise ShapeError(
                     f"grad: {array.shape} {array.dtype} was given for {self.shape} {self.dtype}; they must be equal."
@@ -345,6 +358,8 @@ class Tensor(Operators):
                 f"{operation.label}=: the result is {result.shape} {result.dtype}, which does not fit into "
                 f"{self.shape} {self.dtype}."
             )
+        if self._is_copy:
+            return result  # `w.grad /= 2` sets it
         self.backend.kernel(Copy.forward)(self.backend.xp, result.array, y=self.array)
         self.touched()
         return self
@@ -357,6 +372,8 @@ class Tensor(Operators):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._refuse_result("x[...] = value")
+        if self._is_copy:
+            raise GradientError("w.grad[...] = value: this is a copy of the optimizer's gradient; set w.grad as a whole.")
         if self.requires_grad and autodiff.mode.enabled:
             raise GradientError(
                 "x[...] = value: a leaf that requires a gradient is changed in `with en.no_grad():` only."

@@ -103,7 +103,7 @@ class Trainer:
         model.to(device=self.backend)
         self._metrics = _metrics_for(loss, metrics)
         self.ema = None if ema is None else ExponentialMovingAverage(model.parameters(), ema)
-        self.random_layers = [layer for _, layer in model.layers() if isinstance(layer, RandomLayer)]
+        self.random_layers = [layer for _, layer in model.named_layers() if isinstance(layer, RandomLayer)]
         for number, layer in enumerate(self.random_layers):
             layer.reseed((self.seed, number))
         self.epoch = self.step = 0
@@ -191,7 +191,7 @@ class Trainer:
     def _check_batches(self, batches: Batches, drop_last: bool) -> None:
         last = batches.samples % batches.batch_size or batches.batch_size
         shortest = batches.batch_size if drop_last else min(last, batches.batch_size)
-        if shortest == 1 and any(isinstance(layer, BatchNorm) for _, layer in self.model.layers()):
+        if shortest == 1 and any(isinstance(layer, BatchNorm) for _, layer in self.model.named_layers()):
             raise ArgumentError(
                 f"Trainer: BatchNorm cannot train on a batch of one sample, and {batches.samples} samples in batches "
                 f"of {batches.batch_size} leave one; use drop_last=True or another batch size."
@@ -400,7 +400,7 @@ class Trainer:
     @contextlib.contextmanager
     def _mode(self, training: bool) -> Iterator[None]:
         """Train mode, or eval mode without recording and with the averaged weights; what was is put back afterwards."""
-        modes = [(layer, layer.training) for _, layer in self.model.layers()]
+        modes = [(layer, layer.training) for _, layer in self.model.named_layers()]
         self.model.train(training)
         try:
             if training:

@@ -108,7 +108,8 @@ def apply(operation: Operation, *inputs: Any) -> "Tensor":
 
 
 def _user_forward(operation: Operation, backend: Backend, arrays: list[Any]) -> tuple[Array, Any]:
-    answer = operation.forward(*arrays)
+    with autodiff.read_only(arrays):
+        answer = operation.forward(*arrays)
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise GradientError(
             f"{type(operation).__name__}.forward returned {type(answer).__name__}; return (output, saved)."

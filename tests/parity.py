@@ -251,10 +251,10 @@ class Side:
         self.device = device
         self.loss = case.loss()
         self.optimizer = case.optimizer(self.model.parameters())
-        self.random = [layer for _, layer in self.model.layers() if isinstance(layer, RandomLayer)]
+        self.random = [layer for _, layer in self.model.named_layers() if isinstance(layer, RandomLayer)]
         self.outputs: list[tuple[str, np.ndarray]] = []  # of the layers, in the order of the last forward pass
-        for name, layer in self.model.layers():
-            if name and not any(layer.children()):
+        for name, layer in self.model.named_layers():
+            if name and not any(layer.named_children()):
                 object.__setattr__(layer, "forward", self._watched(f"{name} ({type(layer).__name__})", layer.forward))
 
     def _watched(self, name: str, forward: Callable[..., Any]) -> Callable[..., Any]:

@@ -38,7 +38,7 @@ def state_of(model, optimizer=None):
     """Everything that a step changes, as bytes by name."""
     found = {name: value.numpy().tobytes() for name, value in model.state_dict().items()}
     found |= {f"grad of {name}": bits(one.grad) for name, one in model.named_parameters()}
-    for name, layer in model.layers():
+    for name, layer in model.named_layers():
         if isinstance(layer, en.RandomLayer):
             found[f"drawn by {name}"] = layer.drawn
     if optimizer is not None:

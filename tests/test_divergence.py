@@ -76,13 +76,13 @@ def test_the_model_is_left_as_it_was(training):
     with en.no_grad():
         model(X)
     state, drawn = {name: one.numpy() for name, one in model.state_dict().items()}, dropout.drawn
-    forwards = [layer.forward.__func__ for _, layer in model.layers()]
+    forwards = [layer.forward.__func__ for _, layer in model.named_layers()]
     assert first_not_finite(model, X) == "layer 5 (Poison)" or not training
     assert dropout.drawn == drawn
     for name, one in model.state_dict().items():
         np.testing.assert_array_equal(one.numpy(), state[name])
-    assert [layer.forward.__func__ for _, layer in model.layers()] == forwards
-    assert all("forward" not in vars(layer) for _, layer in model.layers())
+    assert [layer.forward.__func__ for _, layer in model.named_layers()] == forwards
+    assert all("forward" not in vars(layer) for _, layer in model.named_layers())
     assert [one.grad for one in model.parameters()] == [None] * len(model.parameters())
 
 
@@ -97,7 +97,7 @@ def test_the_model_is_left_as_it_was_after_an_error():
         first_not_finite(model, X)
     assert model[0].drawn == 0
     np.testing.assert_array_equal(model[1].running_mean.numpy(), before)
-    assert all("forward" not in vars(layer) for _, layer in model.layers())
+    assert all("forward" not in vars(layer) for _, layer in model.named_layers())
 
 
 def test_the_masks_are_those_of_the_step_that_failed():

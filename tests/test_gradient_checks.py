@@ -54,11 +54,11 @@ def test_a_layer_is_checked_with_its_parameters_and_left_alone():
     model = en.Sequential(en.Linear(3, 4), en.BatchNorm(4), en.Dropout(0.3), en.Tanh(), en.Linear(4, 2))
     model.to(dtype="float64")
     before = {name: one.numpy() for name, one in model.state_dict().items()}
-    drawn = [layer.drawn for _, layer in model.layers() if isinstance(layer, en.Dropout)]
+    drawn = [layer.drawn for _, layer in model.named_layers() if isinstance(layer, en.Dropout)]
     report = gradcheck(model, numbers(5, 3))
     assert report.checked == 15 + sum(one.size for one in model.parameters())
     assert all(np.array_equal(before[name], one.numpy()) for name, one in model.state_dict().items())
-    assert drawn == [layer.drawn for _, layer in model.layers() if isinstance(layer, en.Dropout)]
+    assert drawn == [layer.drawn for _, layer in model.named_layers() if isinstance(layer, en.Dropout)]
     assert all(one.grad is None for one in model.parameters())
 
 

@@ -335,11 +335,11 @@ def test_random_layers_and_running_estimates_are_left_alone(backend):
     x = en.tensor(np.random.default_rng(0).normal(size=(6, 3)).astype("float32"), device=backend)
     loss = en.CrossEntropy()(model(x), np.array([0, 1, 2, 0, 1, 2]))
     state = {name: one.numpy() for name, one in model.state_dict().items()}
-    drawn = [layer.drawn for _, layer in model.layers() if isinstance(layer, en.RandomLayer)]
+    drawn = [layer.drawn for _, layer in model.named_layers() if isinstance(layer, en.RandomLayer)]
     g = graph(loss)
     assert g.value(loss) == loss.item()
     assert all(np.array_equal(state[name], one.numpy()) for name, one in model.state_dict().items())
-    assert drawn == [layer.drawn for _, layer in model.layers() if isinstance(layer, en.RandomLayer)] == [1, 1]
+    assert drawn == [layer.drawn for _, layer in model.named_layers() if isinstance(layer, en.RandomLayer)] == [1, 1]
     assert all(one.grad is None for one in model.parameters())
     loss.backward()
     for one in model.parameters():

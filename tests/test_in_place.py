@@ -177,3 +177,13 @@ def test_a_running_total_of_losses(backend):
     x.zero_grad()
     product.backward()
     assert x.grad.tolist() == [6.0, 3.0, 2.0]
+
+
+@pytest.mark.parametrize("given", [np.array, lambda values: en.tensor(values)], ids=["array", "tensor"])
+def test_an_index_that_changes_later_does_not_change_the_gradient(given):
+    x = en.tensor([1.0, 2.0], requires_grad=True)
+    index = given([0, 1])
+    y = x[index]
+    index[:] = 0
+    y.sum().backward()
+    assert x.grad.tolist() == [1.0, 1.0]

@@ -61,7 +61,7 @@ def test_shared_parts_are_counted_once():
     shared = en.Linear(2, 2)
     model = en.Sequential(shared, en.ReLU(), shared)
     assert [name for name, _ in model.named_parameters()] == ["0.weight", "0.bias"]
-    assert len(list(model.layers())) == 3
+    assert len(list(model.named_layers())) == 3
     tied = en.Sequential(en.Linear(2, 2), en.Linear(2, 2))
     tied[1].weight = tied[0].weight
     assert [name for name, _ in tied.named_parameters()] == ["0.weight", "0.bias", "1.bias"]
@@ -75,10 +75,10 @@ def test_train_and_eval_reach_everything():
     model = en.Sequential(en.Dropout(0.5), en.Residual(en.Sequential(en.Dropout(0.5))))
     assert model.training
     assert model.eval() is model
-    assert not any(layer.training for _, layer in model.layers())
+    assert not any(layer.training for _, layer in model.named_layers())
     assert model.train() is model
-    assert all(layer.training for _, layer in model.layers())
-    assert [name for name, _ in model.layers()] == ["", "0", "1", "1.branch", "1.branch.0"]
+    assert all(layer.training for _, layer in model.named_layers())
+    assert [name for name, _ in model.named_layers()] == ["", "0", "1", "1.branch", "1.branch.0"]
 
 
 # -- state -----------------------------------------------------------------------------------------------
@@ -199,3 +199,20 @@ def test_shown():
     assert repr(en.BatchNorm(3)) == "BatchNorm(features=3, eps=1e-05, momentum=0.1, affine=True)"
     assert repr(en.Maxout(2, 3)) == "Maxout(in_features=2, out_features=3, pieces=2)"
     assert repr(en.ReLU()) == "ReLU()"
+
+
+def test_a_layers_attribute_may_have_a_common_name_but_not_hide_what_every_layer_has():
+    class Net(en.Layer):
+        def __init__(self, name):
+            super().__init__()
+            setattr(self, name, en.Sequential(en.Linear(3, 2)))
+
+        def forward(self, x):
+            return self.layers(x)
+
+    net = Net("layers")
+    assert [name for name, _ in net.named_parameters()] == ["layers.0.weight", "layers.0.bias"]
+    assert net(np.ones((1, 3))).shape == (1, 2)
+    for name in ("parameters", "device", "config", "train", "named_layers"):
+        with pytest.raises(en.ArgumentError, match=rf"Net\.{name}: every layer has a {name} of its own"):
+            Net(name)

@@ -60,7 +60,7 @@ def test_gradients_of_inputs_and_parameters(name, backend):
     names = [name for name, _ in layer.named_parameters()]
 
     def function(x, *values):
-        for _, part in layer.layers():
+        for _, part in layer.named_layers():
             if hasattr(part, "reseed"):
                 part.reseed(part.key)  # the same mask at every call
         for path, value in zip(names, values, strict=True):

@@ -140,3 +140,28 @@ def test_an_operation_may_return_its_input(backend):
     except en.GradientError:
         return  # refused
     assert x.grad.tolist() == [2.0, 4.0]  # or computed from what the forward pass saw
+
+
+def test_an_operation_cannot_change_what_it_is_handed():
+    class Doubling(en.Operation):
+        def forward(self, x):
+            x *= 2
+            return x, None
+
+    class DoublingBack(en.Operation):
+        def forward(self, x):
+            return x + 0, None
+
+        def backward(self, saved, incoming_gradient, needed):
+            incoming_gradient *= 2
+            return (incoming_gradient,)
+
+    x = en.tensor([1.0], requires_grad=True)
+    with pytest.raises(ValueError, match="read-only"):
+        en.apply(Doubling(), x)
+    assert x.tolist() == [1.0]
+    y = x * 3
+    incoming = en.tensor([1.0]).array
+    with pytest.raises(ValueError, match="read-only"):
+        (en.apply(DoublingBack(), y) + y).backward(incoming)
+    incoming += 1  # it is the caller's again

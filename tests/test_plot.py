@@ -201,7 +201,7 @@ def test_regions_leave_the_model_alone(backend):
     model[1].eval()
     before = model[1].running_mean.numpy()
     plot.decision_regions(model, (four_points().x, [0, 1, 2, 0]), resolution=5, title="")
-    assert [layer.training for _, layer in model.layers()] == [True, True, False, True]
+    assert [layer.training for _, layer in model.named_layers()] == [True, True, False, True]
     np.testing.assert_array_equal(model[1].running_mean.numpy(), before)
     assert model[2].drawn == 0
 

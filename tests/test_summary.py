@@ -217,10 +217,10 @@ def test_the_model_stays_as_it_was(backend):
         summary(model, 5)
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), before[name])
-    assert [layer.training for _, layer in model.layers()] == [True, True, False, True, True, True]
+    assert [layer.training for _, layer in model.named_layers()] == [True, True, False, True, True, True]
     assert (model[2].drawn, model[3].drawn) == (0, 0)
     assert all(parameter.grad is None for parameter in model.parameters())
-    assert all("forward" not in vars(layer) for _, layer in model.layers())
+    assert all("forward" not in vars(layer) for _, layer in model.named_layers())
     assert model.device == backend.device
 
 

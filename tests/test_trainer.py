@@ -234,7 +234,7 @@ def random_net(dtype="float32"):
 
 
 def modes(model):
-    return [layer.training for _, layer in model.layers()]
+    return [layer.training for _, layer in model.named_layers()]
 
 
 def test_modes_are_put_back():

@@ -136,7 +136,7 @@ class _Check:
     ) -> None:
         self.function, self.h, self.tolerance, self.generator = function, h, tolerance, generator
         owners = [owner for owner in (function, parameters) if isinstance(owner, Layer)]
-        layers = [layer for owner in owners for _, layer in owner.layers()]
+        layers = [layer for owner in owners for _, layer in owner.named_layers()]
         self.random = [(layer, layer.key, layer.drawn) for layer in layers if isinstance(layer, RandomLayer)]
         self.buffers = [(held, held.array.copy()) for owner in owners for _, held in owner.named_buffers()]
         given = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]

@@ -6,7 +6,7 @@ from typing import Any
 import backends
 from backends.backend import Backend
 from backends.kernels.pair import Array
-from engine.convert import host_array, normal_dtype
+from engine.convert import host_array, is_dtype_name, normal_dtype
 from engine.errors import ArgumentError, DeviceError, DtypeError, ShapeError, unknown_name
 from engine.tensor import Parameter, Tensor
 
@@ -37,6 +37,8 @@ class Layer:
         self._members: dict[str, Parameter | Buffer | Layer] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name in _TAKEN:
+            raise ArgumentError(f"{type(self).__name__}.{name}: every layer has a {name} of its own; choose another name.")
         members = self.__dict__.get("_members")
         if isinstance(value, (Parameter, Buffer, Layer)):
             if members is None:
@@ -72,13 +74,13 @@ class Layer:
 
     # -- what is inside --------------------------------------------------------------------------------
 
-    def children(self) -> Iterator[tuple[str, "Layer"]]:
+    def named_children(self) -> Iterator[tuple[str, "Layer"]]:
         """The layers directly below, with their names."""
         for name, member in self._members.items():
             if isinstance(member, Layer):
                 yield name, member
 
-    def layers(self, prefix: str = "") -> Iterator[tuple[str, "Layer"]]:
+    def named_layers(self, prefix: str = "") -> Iterator[tuple[str, "Layer"]]:
         """This layer and all below it, each once, with dotted names ("" for this one)."""
         seen: set[int] = set()
         waiting: list[tuple[str, Layer]] = [(prefix, self)]
@@ -88,13 +90,13 @@ class Layer:
                 continue
             seen.add(id(layer))
             yield name, layer
-            below = [(f"{name}.{part}" if name else part, child) for part, child in layer.children()]
+            below = [(f"{name}.{part}" if name else part, child) for part, child in layer.named_children()]
             waiting.extend(reversed(below))
 
     def named_members(self) -> Iterator[tuple[str, "Parameter | Buffer"]]:
         """Every parameter and buffer once, with its dotted name."""
         seen: set[int] = set()
-        for prefix, layer in self.layers():
+        for prefix, layer in self.named_layers():
             for name, member in layer._members.items():
                 if isinstance(member, (Parameter, Buffer)) and id(member) not in seen:
                     seen.add(id(member))
@@ -155,7 +157,7 @@ class Layer:
 
     def train(self, mode: bool = True) -> "Layer":
         """Put this layer and all below it into train mode; returns the layer itself."""
-        for _, layer in self.layers():
+        for _, layer in self.named_layers():
             layer.training = mode
         return self
 
@@ -172,13 +174,13 @@ class Layer:
         >>> en.Linear(2, 1).to(dtype="float64").weight.dtype
         dtype('float64')
         """
-        if isinstance(device, str) and dtype is None and _is_dtype_name(device):
+        if device is not None and dtype is None and is_dtype_name(device):
             raise DeviceError(f"device {device!r} is a dtype; write .to(dtype={device!r}).")
         backend = None if device is None else backends.get(device)
         wanted = None if dtype is None else normal_dtype(dtype)
         if wanted is not None and wanted.kind != "f":
             raise DtypeError(f"to: a model cannot be of {wanted}; allowed are float32, float64 and float16.")
-        for _, layer in self.layers():
+        for _, layer in self.named_layers():
             layer.moved(backend)
         for _, member in self.named_members():
             place = member.backend if backend is None else backend
@@ -201,7 +203,7 @@ class Layer:
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.config().items())
-        below = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.children()]
+        below = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.named_children()]
         if not below:
             return f"{type(self).__name__}({settings})"
         return f"{type(self).__name__}({settings}\n" + "\n".join(below) + "\n)"
@@ -220,9 +222,8 @@ def _state_array(name: str, values: Any, member: Tensor) -> Array:
     return array.astype(member.dtype) if isinstance(values, (list, tuple, int, float)) else array
 
 
-def _is_dtype_name(name: str) -> bool:
-    """Whether a string that was given as a device is the name of a dtype."""
-    return name.startswith(("float", "int", "bool", "uint"))
+_TAKEN = frozenset(name for name in vars(Layer) if not name.startswith("_") and name not in ("forward", "training"))
+"""What a model asks its layers for: an attribute of such a name would hide it."""
 
 
 def as_input(x: Any, like: Tensor) -> Tensor:

@@ -71,6 +71,9 @@ class LBFGS(Optimizer):
         for name, value in (("max_iterations", max_iterations), ("history", history)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ArgumentError(f"LBFGS: {name} {value!r} was given; it is a whole number, 1 or above.")
+
+    def _begin(self) -> None:
+        super()._begin()
         self._past: dict[str, Any] = self._nothing()
         self._laid_out: FlatBuffer | None = None  # the buffer whose layout the past has
 

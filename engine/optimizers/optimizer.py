@@ -83,6 +83,10 @@ class Optimizer(Named, family="optimizer"):
         self.defaults = {"learning_rate": learning_rate, **settings}
         self.groups = self._make_groups(parameters)
         self.steps = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """What is known of the parameters by their identity, before the first layout."""
         self._counts = {id(parameter): 0 for parameter in self._all()}
         self._group_of = {id(parameter): group for group in self.groups for parameter in group.parameters}
         self._members: dict[int, list[tuple[Parameter, int, Group]]] = {}  # of each buffer, with its identity and group
@@ -357,6 +361,15 @@ class Optimizer(Named, family="optimizer"):
             "tensors": tensors,
             "settings": {"optimizer": type(self).__name__, "steps": self.steps, "counts": counts, "groups": groups},
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What `copy.deepcopy` and `pickle` keep: parameters by identity are not the copy's."""
+        return {"defaults": self.defaults, "groups": self.groups, "saved": self.state_dict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.defaults, self.groups = state["defaults"], state["groups"]
+        self._begin()
+        self.load_state_dict(state["saved"])
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where a saved optimizer of the same kind stopped.

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import stat
 
 from engine.errors import FileError
 
@@ -9,25 +10,42 @@ from engine.errors import FileError
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Replace a file as a whole, by another one beside it that takes its name when it is complete and on the disk.
 
+    A symbolic link stays: what it leads to is replaced. A device or a pipe stays too: the content goes straight into it.
+
     Raises:
         FileError: it cannot be written; nothing is left behind, and an older file of that name is as it was.
     """
-    target = os.path.abspath(path)
+    try:
+        if _takes_content_directly(path):
+            with open(path, "wb") as file:
+                file.write(content)
+        else:
+            _replace(os.path.realpath(path), content)
+    except OSError as error:
+        raise not_written(path, error) from None
+
+
+def _takes_content_directly(path: str | os.PathLike[str]) -> bool:
+    """Whether something is there that is no file (a device, a pipe), so that nothing may take its place."""
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _replace(target: str, content: bytes) -> None:
     folder, name = os.path.split(target)
     partial = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.partial")
     try:
-        try:
-            with open(partial, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())  # the content is on the disk before the name points at it
-            os.replace(partial, target)
-        except BaseException:
-            if os.path.exists(partial):
-                os.unlink(partial)
-            raise
-    except OSError as error:
-        raise not_written(path, error) from None
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # the content is on the disk before the name points at it
+        os.replace(partial, target)
+    except BaseException:
+        if os.path.exists(partial):
+            os.unlink(partial)
+        raise
 
 
 def not_written(path: str | os.PathLike[str], error: OSError) -> FileError:

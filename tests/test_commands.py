@@ -280,6 +280,21 @@ WRONG_LINES = {
     "predict ragged": (["predict", "run", "ragged.csv"], "ragged.csv: the number of columns changed from 2 to 1"),
     "predict text": (["predict", "run", "text.csv"], "text.csv: row 3, column 2 (counted from 1): 'two' is no number"),
     "predict gap": (["predict", "run", "gap.csv"], "gap.csv: row 2, column 2 (counted from 1): the cell is empty"),
+    "predict gap at first": (["predict", "run", "gap1.csv"], "gap1.csv: row 1, column 2 (counted from 1): the cell is"),
+    "predict text at first": (["predict", "run", "text1.csv"], "text1.csv: row 1, column 2 (counted from 1): 'abc' is"),
+    "predict text below gaps": (["predict", "run", "lines.csv"], "lines.csv: row 6, column 3 (counted from 1): 'no' is"),
+    "predict typing error": (
+        ["predict", "run", "typo.csv"],
+        "typo.csv: its header has no column 'x2'; the run needs columns 'x1', 'x2', in any order. Name them so, or",
+    ),
+    "predict other header": (["predict", "run", "other.csv"], "other.csv: its header has no columns 'x1', 'x2'; the"),
+    "predict column twice": (["predict", "run", "twice.csv"], "twice.csv: its header has the column 'x1' twice"),
+    "predict semicolons": (
+        ["predict", "run", "semicolons.csv"],
+        "semicolons.csv: its cells are separated by semicolons; allowed are commas",
+    ),
+    "predict named semicolons": (["predict", "run", "decimals.csv"], "decimals.csv: its cells are separated by semi"),
+    "predict tabs": (["predict", "run", "tabs.csv"], "tabs.csv: its cells are separated by tabs"),
     "predict NaN": (["predict", "run", "nan.csv"], "nan.csv: x is nan at row 1, column 0"),
     "predict wide": (["predict", "run", "wide.csv"], "wide.csv: it has shape (1, 3); the run needs (samples, 2)"),
     "predict one long cell": (["predict", "run", "long.csv"], "long.csv: its first line is damaged"),
@@ -321,6 +336,15 @@ def prepared(tmp_path_factory):
         "ragged.csv": "1,2\n3\n",
         "text.csv": "x1,x2\n1,2\n1,two\n",
         "gap.csv": "1,2\n3,\n",
+        "gap1.csv": "1,\n3,4\n",
+        "text1.csv": "1,abc\n3,4\n",
+        "lines.csv": "\nx2,label,x1\n1,a,2\n\n3,b,4\n5,c,no\n",
+        "typo.csv": "x1,y2\n1,2\n",
+        "other.csv": "w,z\n1,2\n",
+        "twice.csv": "x1,x1,x2\n1,2,3\n",
+        "semicolons.csv": "1;2\n3;4\n",
+        "decimals.csv": "x1;x2\n1,5;2,5\n",
+        "tabs.csv": "1\t2\n",
         "nan.csv": "1,2\nnan,4\n",
         "wide.csv": "1,2,3\n",
         "damaged.npy": "no array",
@@ -757,6 +781,28 @@ def test_samples_with_axes(here):
     assert report.describe_model(table) == "12-5-2, relu"
     full = {**table, "batch_norm": True, "dropout": 0.5, "precision": "float64"}
     assert report.describe_model(full) == "12-5-2, relu, batch norm, dropout 0.5, float64"
+
+
+def test_header_of_a_run_without_names(here):
+    """Columns then go by their position; a first line with a number in it is a sample."""
+    for text, wanted in [
+        ("1,2\n3,4\n", [[1, 2], [3, 4]]),
+        ("a,b\n3,4\n", [[3, 4]]),
+        ("\ufeffa,\r\n3,4\r\n", [[3, 4]]),
+    ]:
+        Path("a.csv").write_text(text, newline="")
+        assert inputs.read(Path("a.csv"), (2,), ()).tolist() == wanted
+    Path("a.csv").write_text(",\n3,4\n")
+    with pytest.raises(en.DataError, match="row 1, column 1 .*: the cell is empty"):
+        inputs.read(Path("a.csv"), (2,), ())
+
+
+def test_many_missing_columns_are_one_short_line(here):
+    features = tuple(f"pixel {number}" for number in range(64))
+    Path("a.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(en.DataError, match="'pixel 7' and 56 more; the run needs") as caught:
+        inputs.read(Path("a.csv"), (64,), features)
+    assert len(str(caught.value)) < 400
 
 
 def test_unreadable_csv(here):

@@ -4,6 +4,7 @@ import csv
 import re
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from engine.runs import one_line, reason
 Numbers = np.ndarray[Any, Any]
 
 SUFFIXES = (".npy", ".npz", ".csv")
+_SEPARATORS = {";": "semicolons", "\t": "tabs"}
+_MOST_NAMES = 8  # in a message
 
 
 def read(path: Path, shape: tuple[int, ...], features: tuple[str, ...]) -> Numbers:
@@ -24,7 +27,7 @@ def read(path: Path, shape: tuple[int, ...], features: tuple[str, ...]) -> Numbe
     Args:
         path: ending in .npy, .npz (its array "x", or its only one) or .csv (with a header or without).
         shape: of one sample, as the run was trained on.
-        features: their names, empty where there are none; a header that has them all says which columns they are.
+        features: their names, empty where there are none; a header must have them all, and says which columns they are.
 
     Raises:
         DataError: the file is missing or damaged, holds no numbers, or not those of such samples.
@@ -71,8 +74,8 @@ def _numpy(path: Path) -> Numbers:
 
 
 def _csv(path: Path, features: tuple[str, ...]) -> Numbers:
-    names, skipped = _header(path)
-    columns = [names.index(feature) for feature in features] if features and set(features) <= set(names) else None
+    names, skipped = _header(path, features)
+    columns = [names.index(feature) for feature in features] if names else None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that there is nothing below the header: told by the shape
@@ -82,7 +85,7 @@ def _csv(path: Path, features: tuple[str, ...]) -> Numbers:
                 comments=None,
                 delimiter=",",
                 skiprows=skipped,
-                usecols=columns,
+                usecols=columns or None,
                 ndmin=2,
                 encoding="utf-8-sig",
                 quotechar='"',
@@ -90,11 +93,15 @@ def _csv(path: Path, features: tuple[str, ...]) -> Numbers:
     except UnicodeDecodeError:
         raise DataError(f"{path}: it is not text in UTF-8.") from None
     except ValueError as error:
-        raise DataError(f"{path}: {_explained(str(error), skipped)}.") from None
+        problem = _bad_cell(path, skipped, columns) or one_line(re.sub(r"; use `usecols`.*", "", str(error)))
+        raise DataError(f"{path}: {problem}.") from None
 
 
-def _header(path: Path) -> tuple[list[str], int]:
-    """The names of the columns, and how many lines are above the numbers; no names and 0 without a header."""
+def _header(path: Path, features: tuple[str, ...]) -> tuple[list[str], int]:
+    """The names of the columns, and how many lines are above the numbers; no names and 0 without a header.
+
+    A line is a header where no cell of it is a number. With names of features, it must have them all.
+    """
     with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
         reader = csv.reader(file)
         try:
@@ -104,7 +111,29 @@ def _header(path: Path) -> tuple[list[str], int]:
         if first is None:
             raise DataError(f"{path}: it is empty; it needs one line for each sample.")
         names = [cell.strip() for cell in first]
-        return ([], 0) if all(_is_number(name) for name in names) else (names, reader.line_num)
+        if features and set(features) <= set(names):
+            twice = next((feature for feature in features if names.count(feature) > 1), None)
+            if twice is not None:
+                raise DataError(f"{path}: its header has the column {twice!r} twice; each is needed once.")
+            return names, reader.line_num
+        for mark, called in _SEPARATORS.items():
+            if any(mark in name for name in names):
+                raise DataError(f"{path}: its cells are separated by {called}; allowed are commas.")
+        if any(_is_number(name) for name in names) or not any(names):
+            return [], 0
+        if features:
+            missing = [feature for feature in features if feature not in names]
+            raise DataError(
+                f"{path}: its header has no {_listed('column', missing)}; the run needs {_listed('column', features)}, "
+                "in any order. Name them so, or leave the header out."
+            )
+        return [], reader.line_num
+
+
+def _listed(what: str, names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:_MOST_NAMES])
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"{what}{'s' * (len(names) > 1)} {shown}{more}"
 
 
 def _is_number(text: str) -> bool:
@@ -112,13 +141,19 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text  # Python reads 1_000, other readers do not
 
 
-def _explained(message: str, skipped: int) -> str:
-    found = re.search(r"could not convert string '(.*)' to float64 at row (\d+), column (\d+)", message, re.DOTALL)
-    if found is None:
-        return one_line(re.sub(r"; use `usecols`.*", "", message))
-    cell, row, column = found[1], int(found[2]) + 1 + skipped, found[3]
-    what = f"{cell[:40]!r} is no number" if cell.strip() else "the cell is empty"
-    return f"row {row}, column {column} (counted from 1): {what}; every cell must be a number"
+def _bad_cell(path: Path, skipped: int, columns: list[int] | None) -> str | None:
+    """The first cell that is no number, with its line in the file and its column."""
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file)
+        for row in reader:
+            if reader.line_num <= skipped:
+                continue
+            for column, cell in enumerate(row):
+                if (columns is None or column in columns) and not _is_number(cell):
+                    what = f"{cell[:40]!r} is no number" if cell.strip() else "the cell is empty"
+                    place = f"row {reader.line_num}, column {column + 1} (counted from 1)"
+                    return f"{place}: {what}; every cell must be a number"
+    return None

@@ -67,7 +67,10 @@ class FlatBuffer:
 
     def valid(self) -> bool:
         """Whether every parameter still lives here (`to` and another optimizer move them away) and is trained."""
-        return all(parameter.array is view and parameter.requires_grad for parameter, view in self._views)
+        for parameter, view in self._views:  # a plain loop: every step asks
+            if parameter.array is not view or not parameter.requires_grad:
+                return False
+        return True
 
     def clear_missing(self) -> None:
         """Zero the gradients of parameters that have none, so that sums over the whole buffer do not count old ones."""
@@ -95,12 +98,16 @@ class Stretch:
         self.arrays = (buffer.weights[part], buffer.gradients[part], *states)
         self.work = tuple(flat[part] for flat in buffer.work)
         self.scalars: dict[str, Array] = {}
+        self._values: dict[str, float] = {}
 
     def set(self, name: str, value: float) -> None:
         """Set a number of this step, in the array that it had in the steps before."""
+        if self._values.get(name) == value:
+            return
         if name not in self.scalars:
             self.scalars[name] = self.backend.zeros((1,), self.dtype)
         self.scalars[name].fill(value)
+        self._values[name] = value
 
 
 def lay_out(parameters: Sequence[Parameter], state_names: Sequence[str], work: int) -> list[FlatBuffer]:

@@ -240,15 +240,25 @@ class Optimizer(Named, family="optimizer"):
         """Change every parameter that has a gradient; a closure that computes them is called first."""
         loss = closure() if closure is not None else None
         for buffer in self.buffers():
-            # Neighbours with the same settings and step count are one stretch, nearly always the whole buffer.
-            counts, members = self._counts, self._members[id(buffer)]
-            keys = [None if one._gradient is None else (group, counts[number]) for one, number, group in members]
-            for first, last, key in runs(keys):
-                if key is not None:
-                    self._update(self._stretch(buffer, first, last), key[0])
+            members = self._members[id(buffer)]
+            for first, last, group in self._alike(members):
+                self._update(self._stretch(buffer, first, last), group)
             self._advance([one for one, _, _ in members if one._gradient is not None])
         self.steps += 1
         return loss
+
+    def _alike(self, members: list[tuple[Parameter, int, Group]]) -> Iterable[tuple[int, int, Group]]:
+        """Neighbours with a gradient that share settings and step count, as (first, one after the last, group)."""
+        counts = self._counts
+        _, first, group = members[0]
+        count = counts[first]
+        for one, number, own in members:
+            if one._gradient is None or own is not group or counts[number] != count:
+                break
+        else:
+            return ((0, len(members), group),)  # nearly always: all of them
+        keys = [None if one._gradient is None else (own, counts[number]) for one, number, own in members]
+        return [(start, end, key[0]) for start, end, key in runs(keys) if key is not None]
 
     def _advance(self, stepped: list[Parameter]) -> None:
         """Count a step of these parameters, and note that they were changed."""

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, TextIO
 from engine import checkpoint
 from engine.data import Dataset, Preparation, Standardize
 from engine.data.preparation import from_dict
-from engine.errors import ArgumentError, DataError
-from engine.files import write_whole
+from engine.errors import ArgumentError, DataError, EngineError
+from engine.files import not_written, write_whole
 from engine.layers import Layer
 from engine.toml import to_toml
 
@@ -23,6 +23,7 @@ FORMAT = 1
 CONFIG, WEIGHTS, HISTORY, PICTURE = "config.toml", "weights.safetensors", "history.csv", "history.png"
 PREPARATION, RESULT, LOG = "preparation.json", "result.json", "log.txt"
 FILES = (CONFIG, WEIGHTS, HISTORY, PICTURE, PREPARATION, RESULT, LOG)
+UNFINISHED = ".unfinished"  # in a run folder: the run that is to replace it, until that has something to show
 
 Config = dict[str, dict[str, Any]]
 
@@ -32,11 +33,12 @@ class Run:
 
     Attributes:
         path: of the folder, as the user wrote it.
+        files: where its files are: in that folder, or, while it waits to replace an earlier run, in one below.
         config: what rebuilds data, model and training: tables of settings.
     """
 
     def __init__(self, path: Path, config: Config) -> None:
-        self.path = path
+        self.path = self.files = path
         self.config = config
         self._made: list[Path] = []  # folders that `create` made, the outermost first
 
@@ -50,22 +52,26 @@ class Run:
             path: of the folder; parents are made where needed.
             config: tables of settings; None values are left out.
             data: whose preparation is stored, so that `evaluate` and `predict` apply it.
-            overwrite: whether the files of an earlier run in it may be replaced; other files are never touched.
+            overwrite: whether an earlier run in it may be replaced: when this one calls `replace_earlier`. Files that
+                are no run's are never touched.
 
         Raises:
             ArgumentError: it cannot be made there, or is not empty.
+            FileError: its first files cannot be written.
         """
         check_output(path, overwrite=overwrite)
         run = cls(Path(path), {"run": {"format": FORMAT}, **config})
+        if any((run.path / name).exists() for name in FILES):
+            run.files = run.path / UNFINISHED
         try:
             run._make_folders()
-            for name in FILES:
-                (run.path / name).unlink(missing_ok=True)
-            write_whole(run.path / CONFIG, to_toml(run.config).encode())
-            write_whole(run.path / PREPARATION, (json.dumps(_stored_preparation(data), indent=1) + "\n").encode())
+            for name in FILES:  # of a run that was killed while it waited
+                (run.files / name).unlink(missing_ok=True)
+            write_whole(run.files / CONFIG, to_toml(run.config).encode())
+            write_whole(run.files / PREPARATION, (json.dumps(_stored_preparation(data), indent=1) + "\n").encode())
         except BaseException as error:
             run.discard()
-            if not isinstance(error, OSError):
+            if isinstance(error, EngineError) or not isinstance(error, OSError):
                 raise
             raise ArgumentError(
                 f"output {str(path)!r} cannot be written: {reason(error)}. Name another folder."
@@ -73,10 +79,37 @@ class Run:
         return run
 
     def _make_folders(self) -> None:
-        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        missing = [folder for folder in (self.files, *self.files.parents) if not folder.exists()]
         for folder in reversed(missing):
             folder.mkdir(exist_ok=folder is not self.path)
             self._made.append(folder)
+        if self.waits and self.files not in self._made:
+            self._made.append(self.files)  # left by a run that was killed: this one's now
+
+    @property
+    def waits(self) -> bool:
+        """Whether an earlier run is still in the folder, as it was."""
+        return self.files != self.path
+
+    def replace_earlier(self) -> None:
+        """Take the place of the earlier run, where there is one: of its files none stays. Close the log before.
+
+        Raises:
+            FileError: a file cannot be moved; what was not moved yet is in the folder below.
+        """
+        if not self.waits:
+            return
+        try:
+            # First without settings, last with the new ones: half a run, if this is killed, is not taken for a whole.
+            for name in FILES:
+                (self.path / name).unlink(missing_ok=True)
+            for name in reversed(FILES):
+                if (self.files / name).exists():
+                    os.replace(self.files / name, self.path / name)
+            self.files.rmdir()
+        except OSError as error:
+            raise not_written(self.path, error) from None
+        self.files = self.path
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Run":
@@ -112,10 +145,10 @@ class Run:
         return Table(table, f"{self.path / CONFIG}, [{name}]")
 
     def discard(self) -> None:
-        """Take back what `create` made: for a run that could not begin."""
+        """Take back what `create` made: for a run that has nothing to show. An earlier run stays as it was."""
         with contextlib.suppress(OSError):
             for name in FILES:
-                (self.path / name).unlink(missing_ok=True)
+                (self.files / name).unlink(missing_ok=True)
             for folder in reversed(self._made):
                 folder.rmdir()
 
@@ -123,16 +156,16 @@ class Run:
 
     def log(self) -> TextIO:
         """The log, opened for further lines; each is written at once."""
-        return open(self.path / LOG, "a", encoding="utf-8", buffering=1)
+        return open(self.files / LOG, "a", encoding="utf-8", buffering=1)
 
     def save_weights(self, model: Layer, **metadata: Any) -> None:
         """Every parameter and buffer, whole or not at all."""
         tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-        checkpoint.save_state(self.path / WEIGHTS, tensors, metadata)
+        checkpoint.save_state(self.files / WEIGHTS, tensors, metadata)
 
     def save_result(self, result: Mapping[str, Any]) -> None:
         """The final numbers, as JSON."""
-        write_whole(self.path / RESULT, (json.dumps(result, indent=1) + "\n").encode())
+        write_whole(self.files / RESULT, (json.dumps(result, indent=1) + "\n").encode())
 
     # -- read again ------------------------------------------------------------------------------------
 
@@ -140,13 +173,16 @@ class Run:
         """Put the stored weights into a model that was built from the settings.
 
         Raises:
-            DataError: they are missing.
+            DataError: they are missing, damaged, or of another model.
         """
-        file = self.path / WEIGHTS
+        file = self.files / WEIGHTS
         if not file.exists():
             raise DataError(f"{file} is missing: the run was stopped before its weights were written. Train again.")
         tensors, _ = checkpoint.load_state(file)
-        model.load_state_dict(tensors)
+        try:
+            model.load_state_dict(tensors)
+        except EngineError as error:
+            raise DataError(f"{file}: these are not weights of the model in {CONFIG}: {one_line(error)}.") from None
 
     def preparation(self) -> "Stored":
         """What was done to the training data before the model saw it.
@@ -201,28 +237,31 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> No
     Raises:
         ArgumentError: a file, a folder with something in it, or a place that cannot be written.
     """
-    folder, shown = Path(path), str(path)
+    shown = str(path)
     try:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.lstat(folder)  # names that no folder can have: too long, a null byte
-        if folder.is_dir():
-            if not overwrite and any(folder.iterdir()):
-                raise ArgumentError(
-                    f"output {shown!r} exists and is not empty. Name another folder, or add --overwrite."
-                )
-            where = folder
-        elif folder.exists() or folder.is_symlink():
-            raise ArgumentError(f"output {shown!r} is a file; a run needs a folder. Name another one.")
-        else:
-            where = next(parent for parent in folder.absolute().parents if parent.exists())
-            if not where.is_dir():
-                raise ArgumentError(
-                    f"output {shown!r} lies below {str(where)!r}, which is a file. Name another folder."
-                )
+        problem = _unusable(Path(path), overwrite)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        raise ArgumentError(f"output {shown!r} cannot be used: {reason(error)}. Name another folder.") from None
+        problem = f"cannot be used: {reason(error)}. Name another folder."
+    if problem is not None:
+        raise ArgumentError(f"output {shown!r} {problem}")
+
+
+def _unusable(folder: Path, overwrite: bool) -> str | None:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        os.lstat(folder)  # names that no folder can have: too long, a null byte
+    if folder.is_dir():
+        if not overwrite and any(folder.iterdir()):
+            return "exists and is not empty. Name another folder, or add --overwrite."
+        where = folder
+    elif folder.exists() or folder.is_symlink():
+        return "is a file; a run needs a folder. Name another one."
+    else:
+        where = next(parent for parent in folder.absolute().parents if parent.exists())
+        if not where.is_dir():
+            return f"lies below {str(where)!r}, which is a file. Name another folder."
     if not os.access(where, os.W_OK | os.X_OK):
-        raise ArgumentError(f"output {shown!r} cannot be written: {str(where)!r} is read-only. Name another folder.")
+        return f"cannot be written: {str(where)!r} is read-only. Name another folder."
+    return None
 
 
 def next_free(parent: str | os.PathLike[str], name: str) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 import backends
 import engine
-from engine.commands.report import Output
+from engine.commands.report import Output, write
 
 _LIBRARIES = ("numpy", "safetensors", "rich", "matplotlib", "scikit-learn")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         import json
 
-        print(json.dumps(facts))
+        write(json.dumps(facts) + "\n")
         return 0
     output = Output(quiet=False)
     for heading, table in facts.items():

@@ -1,5 +1,6 @@
 """How are new samples read? Features from .npy, .npz and .csv files, one sample a row, checked against the run."""
 
+import contextlib
 import csv
 import re
 import warnings
@@ -146,7 +147,7 @@ def _is_number(text: str) -> bool:
 
 def _bad_cell(path: Path, skipped: int, columns: list[int] | None) -> str | None:
     """The first cell that is no number, with its line in the file and its column."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
+    with open(path, encoding="utf-8-sig", newline="") as file, contextlib.suppress(csv.Error):
         reader = csv.reader(file)
         for row in reader:
             if reader.line_num <= skipped:

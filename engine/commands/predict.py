@@ -4,7 +4,6 @@ import argparse
 import csv
 import io
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     raw = make_trainer(folder, model, backend.device).predict(x.astype(folder.table("model")["precision"], copy=False))
     text = _lines(folder, raw)
     if output is None:
-        sys.stdout.write(text)
+        report.write(text)
     else:
         write_whole(output, text.encode())
     return 0

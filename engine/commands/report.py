@@ -1,9 +1,11 @@
 """What does a person see? Lines and tables, on the terminal and in the run's log, and the plain last line."""
 
+import contextlib
 import io
 import json
+import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import backends
@@ -43,7 +45,8 @@ class Output:
 
     def print(self, line: "str | Table") -> None:
         """One line or one table."""
-        self.console.print(line, soft_wrap=isinstance(line, str))
+        with naming("standard output"):
+            self.console.print(line, soft_wrap=isinstance(line, str))
         self._log.print(line, soft_wrap=isinstance(line, str))
 
     def note(self, line: str) -> None:
@@ -51,13 +54,31 @@ class Output:
         self._log.print(line, soft_wrap=True)
 
     def log_to(self, file: TextIO) -> None:
-        """From now on to this file; what was printed before is written there first."""
+        """From now on to this file; what was printed before there was one is written there first."""
         file.write(self._before.getvalue())
+        self._before = io.StringIO()
         self._log.file = file
 
     def close_log(self) -> None:
         """No more lines come."""
         self._log.file.close()
+
+
+@contextlib.contextmanager
+def naming(place: str) -> Iterator[None]:
+    """A block that writes to this place only: an error of the system, which knows no name, gets it."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or place
+        raise
+
+
+def write(text: str) -> None:
+    """All of standard output that is not an `Output`'s."""
+    with naming("standard output"):
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
 
 def _plain(file: TextIO | None, quiet: bool) -> "Console":
@@ -170,4 +191,4 @@ def last_line(test: Mapping[str, float]) -> str:
 
 def finish(test: Mapping[str, float], result: Mapping[str, Any], *, as_json: bool) -> None:
     """The end of standard output: the plain line, or the whole result as one JSON object."""
-    print(json.dumps(result) if as_json else last_line(test))
+    write((json.dumps(result) if as_json else last_line(test)) + "\n")

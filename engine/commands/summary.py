@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from engine.commands import build, options, parsing, recipes, task
+from engine.commands import build, options, parsing, recipes, report, task
 from engine.commands.train import model_table
 from engine.data import names
 from engine.errors import ArgumentError
@@ -37,7 +37,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the summary."""
     table = Run.open(arguments.folder).table("model") if arguments.folder is not None else _described(arguments)
-    print(summary(build.model(table), tuple(table["inputs"]), batch_size=arguments.batch_size))
+    report.write(f"{summary(build.model(table), tuple(table['inputs']), batch_size=arguments.batch_size)}\n")
     return 0
 
 

@@ -11,6 +11,7 @@ from engine.layers.layer import Layer
 from engine.naming import Named
 from engine.operations import activation as operations
 from engine.operations.core import Unary
+from engine.settings import number, whole
 from engine.tensor import Tensor, as_tensor
 
 __all__ = [
@@ -102,19 +103,19 @@ class LeakyReLU(_Elementwise):
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
-        self.negative_slope = float(negative_slope)
+        self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope, "a finite number")
         self.operation = Unary(kernels.LeakyReLU, negative_slope=self.negative_slope)
 
 
 class ELU(_Elementwise):
-    """y = x where x > 0, else alpha (e^x - 1).
+    """y = x where x > 0, else alpha (e^x - 1), with alpha above 0.
 
     Source: lecture 003, "Activation functions"; Clevert and others (2016).
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
-        self.alpha = float(alpha)
+        self.alpha = number("ELU", "alpha", alpha, "a number above 0", lambda given: given > 0)
         self.operation = Unary(kernels.ELU, alpha=self.alpha)
 
 
@@ -126,7 +127,7 @@ class Softmax(Activation):
 
     def __init__(self, axis: int = -1) -> None:
         super().__init__()
-        self.axis = axis
+        self.axis = whole("Softmax", "axis", axis)
 
     def forward(self, x: Any) -> Tensor:
         return as_tensor(x).softmax(self.axis)

@@ -6,8 +6,9 @@ from typing import Any
 import backends
 from backends.backend import Backend
 from backends.kernels.pair import Array
-from engine.convert import host_array, is_dtype_name, normal_dtype
+from engine.convert import host_array, is_dtype_name
 from engine.errors import ArgumentError, DeviceError, DtypeError, ShapeError, unknown_name
+from engine.settings import model_dtype
 from engine.tensor import Parameter, Tensor
 
 
@@ -168,6 +169,8 @@ class Layer:
     def to(self, device: str | Backend | None = None, dtype: Any = None) -> "Layer":
         """Move parameters and buffers to a device, or convert floats to a dtype; returns the layer itself.
 
+        The dtype is float32 or float64: half precision needs sums in float32, which are not here yet.
+
         The Parameter objects stay the same; gradients are forgotten where something changes.
 
         >>> import engine as en
@@ -177,9 +180,7 @@ class Layer:
         if device is not None and dtype is None and is_dtype_name(device):
             raise DeviceError(f"device {device!r} is a dtype; write .to(dtype={device!r}).")
         backend = None if device is None else backends.get(device)
-        wanted = None if dtype is None else normal_dtype(dtype)
-        if wanted is not None and wanted.kind != "f":
-            raise DtypeError(f"to: a model cannot be of {wanted}; allowed are float32, float64 and float16.")
+        wanted = None if dtype is None else model_dtype("to", dtype)
         for _, layer in self.named_layers():
             layer.moved(backend)
         for _, member in self.named_members():

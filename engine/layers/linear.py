@@ -6,21 +6,18 @@ import numpy as np
 
 from backends.backend import Backend
 from engine import initializers
-from engine.convert import normal_dtype
-from engine.errors import ArgumentError
 from engine.layers.layer import Layer, as_input
 from engine.operations.activation import MAXOUT
 from engine.operations.linear import LINEAR
 from engine.random import as_generator
+from engine.settings import flag, model_dtype, whole
 from engine.tensor import Parameter, Tensor
 from engine.value import apply
 
 
 def positive_whole(owner: str, name: str, value: Any) -> int:
     """A size: a whole number above 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ArgumentError(f"{owner}: {name} {value!r} was given; it is a whole number, 1 or above.")
-    return int(value)
+    return whole(owner, name, value, 1)
 
 
 class Linear(Layer):
@@ -56,11 +53,12 @@ class Linear(Layer):
         super().__init__()
         self.in_features = positive_whole("Linear", "in_features", in_features)
         self.out_features = positive_whole("Linear", "out_features", out_features)
-        kind = normal_dtype(dtype)
+        with_bias = flag("Linear", "bias", bias, fix="An initializer is given by name: initializer=...")
+        kind = model_dtype("Linear", dtype)
         start = initializers.get(initializer)
         shape = (self.in_features, self.out_features)
         self.weight = Parameter(start(shape, as_generator(generator), kind), device=device, regularized=True)
-        self.bias = Parameter(np.zeros(self.out_features, kind), device=device, regularized=False) if bias else None
+        self.bias = Parameter(np.zeros(self.out_features, kind), device=device, regularized=False) if with_bias else None
 
     def config(self) -> dict[str, Any]:
         return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}
@@ -102,7 +100,7 @@ class Maxout(Layer):
         self.in_features = positive_whole("Maxout", "in_features", in_features)
         self.out_features = positive_whole("Maxout", "out_features", out_features)
         self.pieces = positive_whole("Maxout", "pieces", pieces)
-        kind = normal_dtype(dtype)
+        kind = model_dtype("Maxout", dtype)
         start, chance = initializers.get(initializer), as_generator(generator)
         maps = [start((self.in_features, self.out_features), chance, kind) for _ in range(self.pieces)]
         self.weight = Parameter(np.concatenate(maps, axis=1), device=device, regularized=True)

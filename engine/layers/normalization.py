@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 
 from backends.backend import Backend
-from engine.convert import normal_dtype
-from engine.errors import ArgumentError, DtypeError, ShapeError
+from engine.errors import DtypeError, ShapeError
 from engine.layers.layer import Buffer, Layer, as_input
 from engine.layers.linear import positive_whole
 from engine.operations.normalization import (
@@ -14,6 +13,7 @@ from engine.operations.normalization import (
     BatchNormEvaluation as Evaluation,
     LayerNorm as LayerNormOperation,
 )
+from engine.settings import flag, model_dtype, number
 from engine.tensor import Parameter, Tensor
 from engine.value import apply
 
@@ -49,12 +49,11 @@ class BatchNorm(Layer):
         super().__init__()
         self.features = positive_whole("BatchNorm", "features", features)
         self.eps = _above_zero("BatchNorm", "eps", eps)
-        if not 0 <= momentum <= 1:
-            raise ArgumentError(f"BatchNorm: momentum {momentum!r} was given; it is between 0 and 1.")
-        self.momentum, self.affine = float(momentum), affine
-        kind = normal_dtype(dtype)
-        self.weight = Parameter(np.ones(features, kind), device=device, regularized=False) if affine else None
-        self.bias = Parameter(np.zeros(features, kind), device=device, regularized=False) if affine else None
+        self.momentum = number("BatchNorm", "momentum", momentum, "between 0 and 1", lambda value: 0 <= value <= 1)
+        self.affine = flag("BatchNorm", "affine", affine)
+        kind = model_dtype("BatchNorm", dtype)
+        self.weight = Parameter(np.ones(features, kind), device=device, regularized=False) if self.affine else None
+        self.bias = Parameter(np.zeros(features, kind), device=device, regularized=False) if self.affine else None
         self.running_mean = Buffer(np.zeros(features, kind), device=device)
         self.running_var = Buffer(np.ones(features, kind), device=device)
 
@@ -103,10 +102,11 @@ class LayerNorm(Layer):
     ) -> None:
         super().__init__()
         self.features = positive_whole("LayerNorm", "features", features)
-        self.eps, self.affine = _above_zero("LayerNorm", "eps", eps), affine
-        kind = normal_dtype(dtype)
-        self.weight = Parameter(np.ones(features, kind), device=device, regularized=False) if affine else None
-        self.bias = Parameter(np.zeros(features, kind), device=device, regularized=False) if affine else None
+        self.eps = _above_zero("LayerNorm", "eps", eps)
+        self.affine = flag("LayerNorm", "affine", affine)
+        kind = model_dtype("LayerNorm", dtype)
+        self.weight = Parameter(np.ones(features, kind), device=device, regularized=False) if self.affine else None
+        self.bias = Parameter(np.zeros(features, kind), device=device, regularized=False) if self.affine else None
 
     def forward(self, x: Any) -> Tensor:
         x = x if isinstance(x, Tensor) else (Tensor(x) if self.weight is None else as_input(x, self.weight))
@@ -125,6 +125,4 @@ def _rows(owner: str, x: Tensor, features: int) -> Tensor:
 
 
 def _above_zero(owner: str, name: str, value: float) -> float:
-    if not value > 0:
-        raise ArgumentError(f"{owner}: {name} {value!r} was given; it is above 0.")
-    return float(value)
+    return number(owner, name, value, "above 0", lambda given: given > 0)

@@ -6,10 +6,11 @@ import numpy as np
 
 from backends import get
 from backends.backend import Backend
-from engine.errors import ArgumentError, ShapeError
+from engine.errors import ShapeError
 from engine.layers.layer import Layer
 from engine.operations import dropout as operations
 from engine.random import as_generator
+from engine.settings import instance, number
 from engine.tensor import Tensor, as_tensor
 from engine.value import apply
 
@@ -100,7 +101,7 @@ class StochasticDepth(RandomLayer):
         self, branch: Layer, drop: float = 0.5, *, generator: "int | np.random.Generator | None" = None
     ) -> None:
         super().__init__(generator)
-        self.branch = branch
+        self.branch = instance("StochasticDepth", "branch", branch, Layer, "a Layer, such as Linear(8, 8)")
         self.drop = _rate("StochasticDepth", "drop", drop)
 
     def forward(self, x: Any) -> Tensor:
@@ -117,6 +118,4 @@ class StochasticDepth(RandomLayer):
 
 
 def _rate(owner: str, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < 1:
-        raise ArgumentError(f"{owner}: {name} {value!r} was given; it is 0 or above and below 1.")
-    return float(value)
+    return number(owner, name, value, "0 or above and below 1", lambda given: 0 <= given < 1)

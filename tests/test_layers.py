@@ -1,5 +1,7 @@
 """Do layers compute their formulas, give their parameters gradients, and keep, move and restore their state?"""
 
+import copy
+
 import numpy as np
 import pytest
 from differences import assert_close, assert_gradients
@@ -235,6 +237,68 @@ def test_sequential(backend):
         model[3]
 
 
+def kinds(model):
+    return [type(layer).__name__ for layer in model]
+
+
+def test_a_part_of_a_chain_that_is_replaced_is_the_one_that_computes():
+    """By name or by position, the chain is what its members are."""
+    model = en.Sequential(en.Linear(4, 3), en.ReLU(), en.Linear(3, 2))
+    x = en.tensor(X, dtype="float32")
+    for change in (lambda layer: setattr(model, "2", layer), lambda layer: model.__setitem__(-1, layer)):
+        last = en.Linear(3, 5)
+        change(last)
+        assert model[2] is last
+        np.testing.assert_array_equal(model(x).numpy(), last(model[0](x).relu()).numpy())
+        assert [name for name, _ in model.named_parameters()] == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    delattr(model, "1")
+    assert kinds(model) == ["Linear", "Linear"]
+    np.testing.assert_array_equal(model(x).numpy(), model[1](model[0](x)).numpy())
+    setattr(model, "3", en.Tanh())
+    assert kinds(model) == ["Linear", "Linear", "Tanh"]
+    assert model(x).numpy().max() <= 1
+    setattr(model, "3", None)
+    assert kinds(model) == ["Linear", "Linear"]
+
+
+def test_a_chain_is_changed_like_a_list():
+    model = en.Sequential(en.Linear(4, 3), en.ReLU(), en.Linear(3, 2))
+    assert model.append(en.Tanh()) is model
+    assert kinds(model) == ["Linear", "ReLU", "Linear", "Tanh"]
+    del model[1]
+    assert [name for name, _ in model.named_children()] == ["0", "1", "2"]
+    assert kinds(model) == ["Linear", "Linear", "Tanh"]
+    del model[-1]
+    model[np.int64(1)] = en.ReLU()
+    assert kinds(model) == ["Linear", "ReLU"]
+    delattr(model, "0")
+    model.append(en.Tanh())  # under a name that is free
+    assert kinds(model) == ["ReLU", "Tanh"]
+    assert [name for name, _ in model.named_children()] == ["1", "2"]
+
+
+def test_a_slice_of_a_chain_is_a_chain_of_the_same_layers():
+    model = en.Sequential(en.Linear(4, 3), en.Dropout(0.5), en.Linear(3, 2)).eval()
+    part = model[1:]
+    assert isinstance(part, en.Sequential)
+    assert kinds(part) == ["Dropout", "Linear"]
+    assert part[1] is model[2]
+    assert not part.training
+    assert [name for name, _ in part.named_parameters()] == ["1.weight", "1.bias"]
+    assert kinds(model[::-1]) == ["Linear", "Dropout", "Linear"]
+    assert len(model[5:]) == 0
+    part.append(en.ReLU())
+    assert len(model) == 3
+
+
+def test_a_copied_chain_has_its_own_layers():
+    model = en.Sequential(en.Linear(4, 3))
+    other = copy.deepcopy(model)
+    other[0] = en.Linear(4, 7)
+    assert model(np.ones((1, 4))).shape == (1, 3)
+    assert other(np.ones((1, 4))).shape == (1, 7)
+
+
 def test_a_call_goes_through_subclasses_that_redefine_it():
     calls = []
 
@@ -312,6 +376,51 @@ REFUSED = {
     "a class": (lambda: en.Sequential(en.ReLU), en.ArgumentError, r"item 0 is ReLU \(the class: add parentheses\)"),
     "a number": (lambda: en.Sequential(en.ReLU(), 3), en.ArgumentError, "Sequential: item 1 is 3; give layers"),
     "a list": (lambda: en.Sequential([en.ReLU()]), en.ArgumentError, "Sequential: item 0 is"),
+    "an item that is no layer": (
+        lambda: en.Sequential(en.ReLU()).__setitem__(0, en.Tanh),
+        en.ArgumentError,
+        r"Sequential: item 0 is Tanh \(the class: add parentheses\)",
+    ),
+    "appending a number": (lambda: en.Sequential().append(3), en.ArgumentError, "the appended item is 3; give layers"),
+    "a position too far": (lambda: en.Sequential(en.ReLU())[1], IndexError, "index 1 was given; it has 1 layers"),
+    "setting too far": (lambda: en.Sequential().__setitem__(0, en.ReLU()), IndexError, "it has 0 layers"),
+    "a name as position": (lambda: en.Sequential(en.ReLU())["0"], en.ArgumentError, "index '0' was given"),
+    "bias of a string": (
+        lambda: en.Linear(2, 1, "zeros"),
+        en.ArgumentError,
+        "Linear: bias 'zeros' was given; it is True or False. An initializer is given by name: initializer=",
+    ),
+    "branch": (
+        lambda: en.Residual(None),
+        en.ArgumentError,
+        "Residual: branch None was given; it is a Layer, such as Linear",
+    ),
+    "branch of a class": (lambda: en.Residual(en.ReLU), en.ArgumentError, r"branch ReLU \(the class: add parenth"),
+    "branch of a function": (
+        lambda: en.StochasticDepth(lambda x: x),
+        en.ArgumentError,
+        "StochasticDepth: branch <function .* was given; it is a Layer",
+    ),
+    "no momentum": (lambda: en.BatchNorm(2, momentum=None), en.ArgumentError, "BatchNorm: momentum None was given"),
+    "momentum of a bool": (lambda: en.BatchNorm(2, momentum=True), en.ArgumentError, "momentum True was given"),
+    "eps of a string": (lambda: en.BatchNorm(2, eps="1"), en.ArgumentError, "BatchNorm: eps '1' was given"),
+    "eps of nan": (lambda: en.LayerNorm(2, eps=np.nan), en.ArgumentError, "eps nan was given; it is above 0"),
+    "affine": (lambda: en.LayerNorm(2, affine="no"), en.ArgumentError, "LayerNorm: affine 'no' was given; it is True"),
+    "slope": (lambda: en.LeakyReLU("a"), en.ArgumentError, "LeakyReLU: negative_slope 'a' was given; it is a finite"),
+    "slope of infinity": (lambda: en.LeakyReLU(np.inf), en.ArgumentError, "negative_slope inf was given"),
+    "alpha": (lambda: en.ELU(-1), en.ArgumentError, "ELU: alpha -1 was given; it is a number above 0"),
+    "alpha of nan": (lambda: en.ELU(np.nan), en.ArgumentError, "ELU: alpha nan was given"),
+    "alpha too large": (lambda: en.ELU(10**400), en.ArgumentError, "ELU: alpha 1000.* was given"),
+    "axis": (lambda: en.Softmax("last"), en.ArgumentError, "Softmax: axis 'last' was given; it is a whole number"),
+    "half precision": (lambda: en.Linear(2, 1, dtype="float16"), en.DtypeError, "float32 and float64. Half precision"),
+    "norm of half precision": (lambda: en.BatchNorm(2, dtype=np.float16), en.DtypeError, "BatchNorm: a model cannot"),
+    "layer norm of half precision": (lambda: en.LayerNorm(2, dtype="float16"), en.DtypeError, "of float16; allowed"),
+    "maxout of half precision": (lambda: en.Maxout(2, 2, dtype="float16"), en.DtypeError, "of float16; allowed are"),
+    "to half precision": (
+        lambda: en.ReLU().to(dtype="float16"),
+        en.DtypeError,
+        "to: a model cannot be of float16; allowed are float32 and float64",
+    ),
     "width": (
         lambda: en.Linear(3, 2)(ones(4, 5)),
         en.ShapeError,

@@ -66,7 +66,7 @@ REFUSED = {
         en.DtypeError,
         "target is of <U1; give numbers",
     ),
-    "no target": (lambda: en.MeanSquaredError()(logits(2, 3), None), en.DtypeError, "target is of object"),
+    "no target": (lambda: en.MeanSquaredError()(logits(2, 3), None), en.DtypeError, "target is of NoneType; give numbers"),
     "one-hot of another width": (
         lambda: en.CrossEntropy()(logits(2, 3), np.eye(2, 4)),
         en.ShapeError,
@@ -143,12 +143,75 @@ REFUSED = {
         en.ArgumentError,
         "weights are 0 or above",
     ),
+    "class_weight of a name": (
+        lambda: en.CrossEntropy(class_weight="balanced"),
+        en.ArgumentError,
+        r"CrossEntropy: class_weight 'balanced' was given; give one number for each class, .*Balanced ones are len\(y\)",
+    ),
+    "class_weight of a dict": (
+        lambda: en.CrossEntropy(class_weight={0: 1.0, 1: 2.0}),
+        en.ArgumentError,
+        r"class_weight \{0: 1\.0, 1: 2\.0\} was given; give one number for each class",
+    ),
+    "ragged class_weight": (lambda: en.CrossEntropy(class_weight=[[1.0], [1.0, 2.0]]), en.ArgumentError, "one number"),
+    "class_weight of strings": (lambda: en.CrossEntropy(class_weight=np.array(["1"])), en.ArgumentError, "one number"),
+    "class_weight of zeros": (lambda: en.CrossEntropy(class_weight=[0.0, 0.0]), en.ArgumentError, "not all 0"),
+    "empty class_weight": (lambda: en.CrossEntropy(class_weight=[]), en.ArgumentError, r"class_weight \[\] was given"),
+    "NaN class_weight": (lambda: en.CrossEntropy(class_weight=[1.0, np.nan]), en.ArgumentError, "weights are 0 or ab"),
     "infinite class_weight": (lambda: en.CrossEntropy(class_weight=[1.0, np.inf]), en.ArgumentError, "class_weight"),
     "label_smoothing": (lambda: en.CrossEntropy(label_smoothing=1.0), en.ArgumentError, "0 or above and below 1"),
     "negative label_smoothing": (
         lambda: en.CrossEntropy(label_smoothing=-0.1),
         en.ArgumentError,
         "label_smoothing -0.1",
+    ),
+    "label_smoothing of a string": (
+        lambda: en.CrossEntropy(label_smoothing="x"),
+        en.ArgumentError,
+        "CrossEntropy: label_smoothing 'x' was given; it is 0 or above and below 1.$",
+    ),
+    "label_smoothing of None": (lambda: en.CrossEntropy(None), en.ArgumentError, "label_smoothing None was given"),
+    "a reduction first": (
+        lambda: en.CrossEntropy("sum"),
+        en.ArgumentError,
+        'label_smoothing \'sum\' was given; .*Write reduction="sum"',
+    ),
+    "a reduction first (binary)": (
+        lambda: en.BinaryCrossEntropy("none"),
+        en.ArgumentError,
+        'from_logits \'none\' was given; it is True or False. Write reduction="none"',
+    ),
+    "a reduction first (margin)": (lambda: en.Hinge("mean"), en.ArgumentError, 'Write reduction="mean"'),
+    "from_logits": (lambda: en.BinaryCrossEntropy(1), en.ArgumentError, "from_logits 1 was given; it is True or False"),
+    "ragged target": (
+        lambda: en.MeanSquaredError()(logits(2, 2), [[1.0, 2.0], [3.0]]),
+        en.ShapeError,
+        "MeanSquaredError: target is ragged; every sample needs as many numbers",
+    ),
+    "ragged sample_weight": (
+        lambda: en.MeanSquaredError()(logits(2, 2), np.zeros((2, 2)), sample_weight=[[1.0, 2.0], [3.0]]),
+        en.ShapeError,
+        "sample_weight is ragged",
+    ),
+    "negative sample_weight": (
+        lambda: en.MeanSquaredError()(logits(2, 2), np.zeros((2, 2)), sample_weight=[1.0, -2.0]),
+        en.DataError,
+        "MeanSquaredError: the weight of sample 1 is -2; sample weights are finite numbers, 0 or above",
+    ),
+    "NaN sample_weight": (
+        lambda: en.CrossEntropy(reduction="none")(logits(2, 2), [0, 1], sample_weight=en.tensor([np.nan, 1.0])),
+        en.DataError,
+        "CrossEntropy: the weight of sample 0 is nan",
+    ),
+    "infinite sample_weight": (
+        lambda: en.TripletMargin()(logits(2, 2), logits(2, 2), logits(2, 2), sample_weight=[np.inf, 1.0]),
+        en.DataError,
+        "TripletMargin: the weight of sample 0 is inf",
+    ),
+    "sample_weight of zeros": (
+        lambda: en.Hinge()(logits(2, 2), [0, 1], sample_weight=np.zeros(2, int)),
+        en.DataError,
+        "Hinge: the sample weights are all 0, and a mean divides by their sum",
     ),
     "reduction": (
         lambda: en.CrossEntropy(reduction="average"),
@@ -183,6 +246,45 @@ def test_two_devices_are_refused(fake_device):
             loss(prediction, target)
     with pytest.raises(en.DeviceError, match="sample_weight is on"):
         en.MeanSquaredError()(here, np.zeros((2, 3)), sample_weight=en.tensor([1.0, 1.0], device=fake_device))
+
+
+def test_weights_of_zero_are_allowed_where_nothing_is_divided_by_them():
+    for reduction in ("sum", "none"):
+        loss = en.MeanSquaredError(reduction=reduction)(logits(2, 1), [[1.0], [1.0]], sample_weight=[0.0, 0.0])
+        assert loss.numpy().sum() == 0
+    assert en.MeanSquaredError()(logits(2, 1), [[1.0], [2.0]], sample_weight=[True, False]).item() == 1
+
+
+@pytest.mark.parametrize(
+    ("loss", "target"),
+    [
+        (en.CrossEntropy(), np.array([0, 1])),
+        (en.CrossEntropy(class_weight=[1.0, 2.0]), np.array([0, 1])),
+        (en.CrossEntropy(), np.eye(2, dtype="float32")),
+        (en.MeanSquaredError(), np.ones((2, 2), "float32")),
+        (en.BinaryCrossEntropy(from_logits=True), np.ones((2, 2), "float32")),
+        (en.Logistic(), np.ones((2, 2), "float32")),
+        (en.SquaredError(), np.ones((2, 2), "float32")),
+    ],
+)
+def test_a_target_that_is_filled_anew_before_backward_changes_nothing(loss, target):
+    """A buffer of the user's, taken for the next batch already."""
+    gradients = []
+    for refilled in (False, True):
+        z = en.tensor(np.arange(4, dtype="float32").reshape(2, 2), requires_grad=True)
+        given, weight = target.copy(), np.array([1.0, 3.0], "float32")
+        value = loss(z, given, sample_weight=weight)
+        if refilled:
+            given[:], weight[:] = 1 - given, 0
+        value.backward()
+        gradients.append(z.grad.numpy())
+    np.testing.assert_array_equal(*gradients)
+
+
+def test_targets_in_another_byte_order():
+    z = en.tensor(np.zeros((2, 1)))
+    assert en.MeanSquaredError()(z, np.array([[1.0], [2.0]], ">f8")).item() == 2.5
+    assert en.CrossEntropy()(logits(2, 3), np.array([0, 1], ">i4")).item() == pytest.approx(math.log(3))
 
 
 def test_targets_go_where_the_prediction_is(backend):

@@ -270,7 +270,7 @@ def test_gradient_of_normalizations(rows, affine, backend):
     x, gain, bias = spread((rows, 3), gap=0.5), positive((3,)), spread((3,), seed=2)
     running = [backend.asarray(positive((3,), seed)) for seed in (3, 4)]
     for operation in (
-        normalization.BatchNorm(None, 0.1, 1e-5),
+        normalization.BatchNorm((backend.zeros((3,), "float64"), backend.zeros((3,), "float64")), 0.1, 1e-5),
         normalization.BatchNormEvaluation(*running, 1e-5),
         normalization.LayerNorm(1e-5),
     ):

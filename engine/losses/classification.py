@@ -10,9 +10,11 @@ import numpy as np
 
 from backends.kernels import loss as kernels
 from backends.kernels.pair import Array
-from engine.errors import ArgumentError, DataError
-from engine.losses.loss import Elementwise, Loss, positive
+from engine.convert import host_array
+from engine.errors import ArgumentError, DataError, EngineError
+from engine.losses.loss import Elementwise, Loss, positive, reduction_hint
 from engine.operations.loss import LossOperation
+from engine.settings import flag, number, shown
 from engine.tensor import Tensor, as_tensor
 from engine.value import apply
 
@@ -38,14 +40,15 @@ class CrossEntropy(Loss):
     per_sample = True
 
     def __init__(self, label_smoothing: float = 0.0, class_weight: Any = None, reduction: str = "mean") -> None:
-        if not 0 <= label_smoothing < 1:
-            raise ArgumentError(
-                f"CrossEntropy: label_smoothing {label_smoothing!r} was given; it is 0 or above and below 1."
-            )
-        self.label_smoothing = float(label_smoothing)
-        self.class_weight = None if class_weight is None else [float(w) for w in np.asarray(class_weight).reshape(-1)]
-        if self.class_weight is not None and not all(np.isfinite(w) and w >= 0 for w in self.class_weight):
-            raise ArgumentError(f"CrossEntropy: class_weight {class_weight!r} was given; weights are 0 or above.")
+        self.label_smoothing = number(
+            "CrossEntropy",
+            "label_smoothing",
+            label_smoothing,
+            "0 or above and below 1",
+            lambda given: 0 <= given < 1,
+            fix=reduction_hint(label_smoothing),
+        )
+        self.class_weight = None if class_weight is None else _weights_of_classes(class_weight)
         super().__init__(reduction)
         self._weights: dict[Any, Tensor] = {}
 
@@ -112,6 +115,22 @@ class CrossEntropy(Loss):
         return apply(self._operation, prediction, aim, weights, weight, None if self.class_weight is None else weights)
 
 
+def _weights_of_classes(given: Any) -> list[float]:
+    """One weight for each class, of a list or an array of any device."""
+    try:
+        host = as_tensor(given, "cpu").numpy() if hasattr(given, "__array__") else host_array(given, np.float64)
+        weights = [float(weight) for weight in host.reshape(-1)]
+    except EngineError:
+        weights = []
+    if not any(weights) or not all(0 <= weight < np.inf for weight in weights):
+        fix = " Balanced ones are len(y) / (classes * numpy.bincount(y))." if isinstance(given, str) and given == "balanced" else ""
+        raise ArgumentError(
+            f"CrossEntropy: class_weight {shown(given)} was given; give one number for each class, such as [1.0, 2.5]: "
+            f"weights are 0 or above, not all 0.{fix}"
+        )
+    return weights
+
+
 class Hinge(Loss):
     """The sum over the wrong classes c of max(0, s_c - s_label + margin), averaged over samples.
 
@@ -164,7 +183,7 @@ class BinaryCrossEntropy(Elementwise):
     """
 
     def __init__(self, from_logits: bool = False, reduction: str = "mean") -> None:
-        self.from_logits = from_logits
+        self.from_logits = flag("BinaryCrossEntropy", "from_logits", from_logits, fix=reduction_hint(from_logits))
         super().__init__(reduction)
 
     def _make_operation(self) -> LossOperation:

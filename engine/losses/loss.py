@@ -6,9 +6,11 @@ import numpy as np
 
 from backends.kernels.pair import Array
 from backends.kernels.shape import Copy
-from engine.errors import ArgumentError, DataError, DeviceError, DtypeError, ShapeError, unknown_name
+from engine.convert import host_array
+from engine.errors import DataError, DeviceError, DtypeError, ShapeError, unknown_name
 from engine.naming import Named
 from engine.operations.loss import LossOperation
+from engine.settings import number
 from engine.tensor import Tensor, as_tensor
 from engine.value import apply
 
@@ -56,8 +58,8 @@ class Loss(Named, family="loss"):
 
         Args:
             prediction: what the model gave, (batch, ...).
-            target: a Tensor or an array in the loss's form; never broadcast.
-            sample_weight: how much each sample counts, (batch,).
+            target: a Tensor or an array in the loss's form; never broadcast. Arrays are copied.
+            sample_weight: how much each sample counts, (batch,), 0 or above.
         """
         self.check_prediction(prediction)
         aim = self.check_target(prediction, target)
@@ -128,22 +130,42 @@ class Loss(Named, family="loss"):
                     f'convert one: .to(dtype="{prediction.dtype}").'
                 )
             return values
-        backend = prediction.backend
-        array = values if backend.owns(values) else np.asarray(values)
+        backend, wanted = prediction.backend, prediction.array.dtype
+        array = values if backend.owns(values) else self._host_array(values, what, wanted)
         if array.dtype.kind not in "fiub":
             raise DtypeError(f"{type(self).__name__}: {what} is of {array.dtype}; give numbers.")
-        dtype = prediction.array.dtype if array.dtype.kind == "f" else None
-        return Tensor.wrap(backend.asarray(array, dtype), backend)
+        # A copy: backward reads the target again, and the caller may fill the array with the next batch before that.
+        return Tensor.wrap(backend.copy(array, wanted if array.dtype.kind == "f" else None), backend)
+
+    def _host_array(self, values: Any, what: str, dtype: Any) -> Array:
+        if hasattr(values, "__cuda_array_interface__"):
+            raise DeviceError(f"{type(self).__name__}: {what} is on a GPU, the prediction is not; move one to the other.")
+        try:
+            return values if isinstance(values, np.ndarray) and values.dtype.isnative else host_array(values, dtype)
+        except ShapeError:
+            raise self._error(f"{what} is ragged; every sample needs as many numbers.") from None
+        except DtypeError:
+            kind = np.asarray(values).dtype
+            given = type(values).__name__ if kind == object else kind
+            raise DtypeError(f"{type(self).__name__}: {what} is of {given}; give numbers.") from None
 
     def _sample_weight(self, prediction: Tensor, weight: Any) -> Tensor:
         weights = self._beside(prediction, weight, "sample_weight")
         batch = prediction.shape[:1]
         if weights.shape != batch:
             raise self._error(f"sample_weight has shape {weights.shape}; it must be {batch}, one for each sample.")
+        if weights.backend.name == "numpy":
+            self._check_weights(weights.array)
         if self.per_sample:
             return _converted(weights, prediction.dtype, batch)
         columns = Tensor.wrap(weights.array.reshape(batch + (1,) * (prediction.ndim - 1)), weights.backend)
         return _converted(columns, prediction.dtype, prediction.shape)
+
+    def _check_weights(self, weights: Array) -> None:
+        """Refuse weights that are negative or not finite, and those that a mean cannot divide by."""
+        check_weights(type(self).__name__, weights)
+        if self.reduction == "mean" and not weights.any():
+            raise DataError(f"{type(self).__name__}: the sample weights are all 0, and a mean divides by their sum.")
 
     def _check_labels(self, prediction: Tensor, labels: Tensor) -> None:
         """Refuse labels that are not class numbers, one a sample; values are looked at where they are on the host."""
@@ -214,12 +236,19 @@ def _reshape_hint(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     return f"a target of shape {wanted}"
 
 
+def check_weights(owner: str, weights: Array) -> None:
+    """Refuse sample weights on the host that are negative or not finite."""
+    if not (weights.min() >= 0 and weights.max() < np.inf):  # NaN is neither
+        wrong = int(np.argmax(~((weights >= 0) & (weights < np.inf))))
+        raise DataError(
+            f"{owner}: the weight of sample {wrong} is {weights.reshape(-1)[wrong]:g}; sample weights are finite numbers, 0 or above."
+        )
+
+
 def positive(owner: str, name: str, value: Any) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float, np.number))
-        or not value > 0
-        or not np.isfinite(value)
-    ):
-        raise ArgumentError(f"{owner}: {name} {value!r} was given; it is a number above 0.")
-    return float(value)
+    return number(owner, name, value, "a number above 0", lambda given: given > 0, fix=reduction_hint(value))
+
+
+def reduction_hint(value: Any) -> str:
+    """The fix for a reduction in the place of another setting, as in losses that have no setting before it."""
+    return f'Write reduction="{value}".' if isinstance(value, str) and value in REDUCTIONS else ""

@@ -34,11 +34,6 @@ class Backend:
     def __deepcopy__(self, memo: dict[int, Any]) -> "Backend":
         return self  # a device is one thing, however many copies of a model refer to it
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        from backends.devices import get  # devices.py imports this file
-
-        return get, (self.device,)
-
     def kernel(self, definition: Kernel) -> Kernel:
         """The function that computes ``definition`` on this device."""
         return self.overrides.get(definition, definition)

@@ -1,13 +1,23 @@
 """Which backend serves a device flag? "cpu", "cuda", "cuda:N" or "auto", resolved once and kept."""
 
+import copyreg
 import re
 import warnings
+from typing import Any
 
 from backends.backend import Backend
 from backends.errors import DeviceError
 from backends.numpy_backend import NumpyBackend
 
 _backends: dict[str, Backend] = {"cpu": NumpyBackend()}
+
+
+def _by_name(backend: Backend) -> tuple[Any, ...]:
+    """How a backend is pickled: by its device, which is looked up where it is loaded."""
+    return get, (backend.device,)
+
+
+copyreg.pickle(NumpyBackend, _by_name)
 
 
 def get(device: str | Backend) -> Backend:
@@ -41,6 +51,7 @@ def get(device: str | Backend) -> Backend:
     name = "cuda:0" if device == "cuda" else device
     if name not in _backends:
         _backends[name] = cupy_backend.CupyBackend(int(name.split(":")[1]))
+        copyreg.pickle(cupy_backend.CupyBackend, _by_name)
     return _backends[name]
 
 

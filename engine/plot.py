@@ -24,7 +24,6 @@ from engine.autodiff import no_grad
 from engine.data.dataset import Dataset
 from engine.errors import ArgumentError, DataError, ShapeError, unknown_name
 from engine.files import write_whole
-from engine.history import History
 from engine.layers.layer import Layer
 from engine.model_summary import evaluation
 from engine.tensor import Tensor
@@ -32,6 +31,8 @@ from engine.tensor import Tensor
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from engine.history import History
 
 __all__ = ["available", "confusion_matrix", "curves", "decision_regions", "history"]
 
@@ -56,7 +57,7 @@ def available() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
-def history(history: History, path: Path | None = None, *, title: str | None = None) -> "Figure":
+def history(history: "History", path: Path | None = None, *, title: str | None = None) -> "Figure":
     """The curves of a training: a panel for the loss and one for each metric, training beside validation.
 
     Learning rate and seconds have no panel; `curves` draws them. A loss that falls to less than a hundredth is drawn on

@@ -40,6 +40,7 @@ class Run:
     def __init__(self, path: Path, config: Config) -> None:
         self.path = self.files = path
         self.config = config
+        self._replacing = False
         self._made: list[Path] = []  # folders that `create` made, the outermost first
 
     # -- made and opened -------------------------------------------------------------------------------
@@ -89,7 +90,7 @@ class Run:
     @property
     def waits(self) -> bool:
         """Whether an earlier run is still in the folder, as it was."""
-        return self.files != self.path
+        return self.files != self.path and not self._replacing
 
     def replace_earlier(self) -> None:
         """Take the place of the earlier run, where there is one: of its files none stays. Close the log before.
@@ -99,6 +100,7 @@ class Run:
         """
         if not self.waits:
             return
+        self._replacing = True
         try:
             # First without settings, last with the new ones: half a run, if this is killed, is not taken for a whole.
             for name in FILES:
@@ -109,7 +111,7 @@ class Run:
             self.files.rmdir()
         except OSError as error:
             raise not_written(self.path, error) from None
-        self.files = self.path
+        self.files, self._replacing = self.path, False
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Run":
@@ -146,6 +148,8 @@ class Run:
 
     def discard(self) -> None:
         """Take back what `create` made: for a run that has nothing to show. An earlier run stays as it was."""
+        if self._replacing:
+            return  # the earlier one is no longer whole: what there is of this one is not lost too
         with contextlib.suppress(OSError):
             for name in FILES:
                 (self.files / name).unlink(missing_ok=True)

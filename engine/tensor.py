@@ -179,7 +179,9 @@ class Tensor(Operators):
     def __getstate__(self) -> dict[str, Any]:
         """What `copy.deepcopy` and `pickle` keep of a leaf: values and gradient, apart from any optimizer's buffers."""
         if self._node is not None:
-            raise GradientError("copy: the result of an operation cannot be copied with its history; copy its detach().")
+            raise GradientError(
+                "copy: the result of an operation cannot be copied with its history; copy its detach()."
+            )
         return {key: value for key, value in vars(self).items() if key not in ("_version", "_gradient_buffer")}
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> "np.ndarray[Any, Any]":
@@ -373,7 +375,9 @@ class Tensor(Operators):
     def __setitem__(self, index: Any, value: Any) -> None:
         self._refuse_result("x[...] = value")
         if self._is_copy:
-            raise GradientError("w.grad[...] = value: this is a copy of the optimizer's gradient; set w.grad as a whole.")
+            raise GradientError(
+                "w.grad[...] = value: this is a copy of the optimizer's gradient; set w.grad as a whole."
+            )
         if self.requires_grad and autodiff.mode.enabled:
             raise GradientError(
                 "x[...] = value: a leaf that requires a gradient is changed in `with en.no_grad():` only."

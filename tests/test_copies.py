@@ -35,7 +35,9 @@ def weights(model):
 
 @pytest.mark.parametrize("name", en.Optimizer.names())
 def test_a_copied_optimizer_goes_on_with_the_copied_model(name, duplicate):
-    model = en.Sequential(en.Linear(3, 4, generator=0), en.LeakyReLU(0.1), en.BatchNorm(4), en.Linear(4, 2, generator=1))
+    model = en.Sequential(
+        en.Linear(3, 4, generator=0), en.LeakyReLU(0.1), en.BatchNorm(4), en.Linear(4, 2, generator=1)
+    )
     optimizer = en.Optimizer.by_name(name, model.parameters(), learning_rate=en.Exponential(0.1, 0.9))
     for seed in range(3):
         step(model, optimizer, seed)

@@ -11,6 +11,7 @@ import numpy as np
 from engine import __version__
 from engine.commands import evaluate, info, predict, summary, train
 from engine.commands.parsing import Parser, UsageError
+from engine.commands.wording import in_options
 from engine.errors import ArgumentError, DataError, DeviceError, DtypeError, EngineError, ShapeError
 from engine.runs import one_line
 
@@ -61,16 +62,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         return _told(str(error), BAD_INPUT)
     except _BAD_INPUT as error:
-        return _told(f"{name}: {error}", BAD_INPUT)
+        return _told(f"{name}: {in_options(error)}", BAD_INPUT)
     except EngineError as error:
-        return _told(f"{name}: {error}", FAILED)
+        return _told(f"{name}: {in_options(error)}", FAILED)
     except BrokenPipeError:  # who read standard output has seen enough
         _flush_or_forget()
         return FAILED
     except OSError as error:
         _flush_or_forget()
-        place = f"{error.filename}: " if error.filename else ""
-        return _told(f"{name}: {place}{error.strerror or error}", FAILED)
+        # What is written into files by name has been told with the name by the one who wrote it.
+        return _told(f"{name}: {error.filename or 'standard output'}: {error.strerror or error}", FAILED)
     except MemoryError as error:
         return _told(f"{name}: out of memory: {error}. Use a smaller model or batch size.", FAILED)
     except KeyboardInterrupt as error:

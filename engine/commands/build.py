@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine import data, optimizers, penalties, schedules
-from engine.commands import task
+from engine.commands import settings, task
 from engine.data import Dataset
 from engine.errors import ArgumentError
 from engine.layers import Activation, BatchNorm, Dropout, Flatten, Layer, Linear, Sequential
@@ -61,17 +61,18 @@ def model(table: Table) -> Sequential:
 
 def trained_model(run: Run) -> Sequential:
     """A run's model with its weights."""
-    built = model(run.table("model"))
+    with settings.used(run, "model") as table:
+        built = model(table)
     run.load_weights(built)
     return built
 
 
 def loss(table: Table) -> Loss:
     """By the table [loss]."""
-    settings = {name: value for name, value in table.items() if name != "name" and value is not None}
+    wanted = {name: value for name, value in table.items() if name != "name" and value is not None}
     if table["name"] == "binary-cross-entropy":
-        settings["from_logits"] = True
-    return Loss.by_name(table["name"], **settings)
+        wanted["from_logits"] = True
+    return Loss.by_name(table["name"], **wanted)
 
 
 def class_weight(wanted: str | list[float] | None, train: Dataset) -> list[float] | None:
@@ -92,12 +93,12 @@ def class_weight(wanted: str | list[float] | None, train: Dataset) -> list[float
 
 def optimizer(table: Table, schedule_table: Table, built: Layer, steps_per_epoch: int, epochs: int) -> Optimizer:
     """By the tables [optimizer] and [schedule]."""
-    settings = {name: value for name, value in table.items() if name != "name" and value is not None}
-    if "learning_rate" not in settings:
+    wanted = {name: value for name, value in table.items() if name != "name" and value is not None}
+    if "learning_rate" not in wanted:
         parameters = inspect.signature(optimizers.Optimizer.members[table["name"]].__init__).parameters
-        settings["learning_rate"] = parameters["learning_rate"].default
-    settings["learning_rate"] = schedule(schedule_table, settings["learning_rate"], steps_per_epoch, epochs)
-    return optimizers.Optimizer.by_name(table["name"], built.parameters(), **settings)
+        wanted["learning_rate"] = parameters["learning_rate"].default
+    wanted["learning_rate"] = schedule(schedule_table, wanted["learning_rate"], steps_per_epoch, epochs)
+    return optimizers.Optimizer.by_name(table["name"], built.parameters(), **wanted)
 
 
 _SCHEDULE_SETTINGS = {

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from engine.commands import build, options, parsing, report, task
+from engine.commands import build, options, parsing, report, settings, task
 from engine.data import Dataset, names
 from engine.errors import DataError
 from engine.layers import Layer
@@ -36,14 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
     test = load_part(folder, arguments.data, "test")
     backend, device = report.choose_device(arguments.device)
     trainer = make_trainer(folder, model, backend.device)
-    loss = folder.table("loss")["name"]
-    result = trainer.evaluate(build.arrays(loss, test, folder.table("model")["precision"]))
+    table = settings.table(folder, "model")
+    with settings.used(folder, "loss") as loss:
+        result = trainer.evaluate(build.arrays(loss["name"], test, table["precision"]))
     output = report.Output(arguments.quiet or arguments.json)
     output.print(f"run     {folder.path}")
     output.print(f"data    {test.name}: {len(test)} test samples, {test.task}")
-    output.print(
-        f"model   {report.describe_model(folder.table('model'))} ({report.parameter_count(model):,} parameters)"
-    )
+    output.print(f"model   {report.describe_model(table)} ({report.parameter_count(model):,} parameters)")
     output.print(f"device  {device}")
     output.print(report.result_table({"test": result}, {"samples": f"{len(test):,}"}))
     facts = {"data": test.name, "run": str(folder.path), "device": backend.device, "samples": len(test), "test": result}
@@ -57,12 +56,11 @@ def load_part(folder: Run, name: str | None, part: str) -> Dataset:
     Raises:
         DataError: the data is of another task, shape or number of classes.
     """
-    table = folder.table("data")
-    wanted = (
-        table if name is None or name == table["name"] else {"name": name, "seed": table["seed"], "test_fraction": 0.2}
-    )
-    train, test = build.load_data(wanted)
-    inputs, classes = folder.table("model")["inputs"], table.get("classes")
+    with settings.used(folder, "data") as table:
+        own = name is None or name == table["name"]
+        wanted = table if own else {"name": name, "seed": table["seed"], "test_fraction": 0.2}
+        train, test = build.load_data(wanted)
+    inputs, classes = settings.table(folder, "model")["inputs"], table.get("classes")
     if test.task != table["task"] or list(test.x.shape[1:]) != inputs or test.classes != len(classes or ()):
         given = _kind(test.task, list(test.x.shape[1:]), test.classes)
         wanted_kind = _kind(table["task"], inputs, len(classes or ()))
@@ -78,6 +76,7 @@ def _kind(task_name: str, inputs: list[int], classes: int) -> str:
 
 def make_trainer(folder: Run, model: Layer, device: str) -> Trainer:
     """A Trainer for evaluation and prediction alone: its optimizer takes no step."""
-    loss = folder.table("loss")
-    measures = task.measures(loss["name"], folder.table("data")["task"])
-    return Trainer(model, loss=build.loss(loss), optimizer=SGD(model.parameters()), device=device, metrics=measures)
+    with settings.used(folder, "loss") as table:
+        loss = build.loss(table)
+    measures = task.measures(table["name"], settings.table(folder, "data")["task"])
+    return Trainer(model, loss=loss, optimizer=SGD(model.parameters()), device=device, metrics=measures)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.commands import build, inputs, options, parsing, report, task
+from engine.commands import build, inputs, options, parsing, report, settings, task
 from engine.commands.evaluate import load_part, make_trainer
 from engine.data import names
 from engine.errors import ArgumentError
@@ -50,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     x = _samples(folder, arguments.input, arguments.part)
     model = build.trained_model(folder)
     backend, _ = report.choose_device(arguments.device)
-    raw = make_trainer(folder, model, backend.device).predict(x.astype(folder.table("model")["precision"], copy=False))
+    precision = settings.table(folder, "model")["precision"]
+    raw = make_trainer(folder, model, backend.device).predict(x.astype(precision, copy=False))
     text = _lines(folder, raw)
     if output is None:
         report.write(text)
@@ -65,7 +66,7 @@ def _samples(folder: Run, given: str, part: str | None) -> Any:
     if part is not None:
         raise ArgumentError(f"--part: {given!r} is a file; parts are of data sets. Leave it out.")
     stored = folder.preparation()
-    x = inputs.read(Path(given), tuple(folder.table("model")["inputs"]), stored.names)
+    x = inputs.read(Path(given), tuple(settings.table(folder, "model")["inputs"]), stored.names)
     for one in stored.features:
         x = one(x, np.float32)
     return x
@@ -85,14 +86,14 @@ def _lines(folder: Run, raw: Any) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     raw = raw.reshape(len(raw), -1)
-    classes = folder.table("data").get("classes")
+    classes = settings.table(folder, "data").get("classes")
     if classes is None:
         target = folder.preparation().target
         values = raw if target is None else target.undo(raw, np.float64)
         writer.writerow(["value"] if values.shape[1] == 1 else [f"value {number}" for number in range(values.shape[1])])
         writer.writerows(values.tolist())
         return text.getvalue()
-    found = task.said(folder.table("loss")["name"], raw)
+    found = task.said(settings.table(folder, "loss")["name"], raw)
     writer.writerow(["class", "name", *(f"{found.kind} {name}" for name in classes)])
     rows = zip(found.classes.tolist(), found.numbers.tolist(), strict=True)
     writer.writerows([label, classes[label], *(f"{number:.8g}" for number in numbers)] for label, numbers in rows)

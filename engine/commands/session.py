@@ -14,7 +14,9 @@ import numpy as np
 from engine import runs
 from engine.callbacks import Callback, EarlyStopping, StepBelow
 from engine.commands import build, report, task
+from engine.commands.interruption import InterruptedBetweenStepsError, Interruption
 from engine.commands.progress import Bar, EachEpoch, Lines
+from engine.commands.wording import in_options
 from engine.data import Dataset
 from engine.errors import ArgumentError, EngineError
 from engine.layers import Layer
@@ -41,6 +43,8 @@ class Session:
         self.backend, self.device = report.choose_device(arguments.device)
         self.output = report.Output(arguments.quiet or arguments.json)
         self.folder: Run | None = None
+        self.interruption = Interruption()
+        self._kept = (0, 0)  # the epoch and step of the weights that were written last
         self.trainer = self._make_trainer()
 
     def _make_trainer(self) -> Trainer:
@@ -56,6 +60,7 @@ class Session:
         callbacks: list[Callback] = [
             EachEpoch(self._begin, self._record),
             Lines(self.output, wanted["epochs"], samples),
+            self.interruption,
         ]
         if wanted["early_stopping"] is not None:
             callbacks.append(EarlyStopping(wanted["early_stopping"]))
@@ -85,29 +90,32 @@ class Session:
         self._header()
         started = time.perf_counter()
         try:
-            self.trainer.fit(
-                self.train,
-                wanted["epochs"],
-                wanted["batch_size"],
-                self.watched,
-                drop_last=wanted["drop_last"],
-                stop=None if wanted["stop_below"] is None else StepBelow(wanted["stop_below"]),
-            )
+            with self.interruption.awaited():
+                self.trainer.fit(
+                    self.train,
+                    wanted["epochs"],
+                    wanted["batch_size"],
+                    self.watched,
+                    drop_last=wanted["drop_last"],
+                    stop=None if wanted["stop_below"] is None else StepBelow(wanted["stop_below"]),
+                )
             self._finish(time.perf_counter() - started)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(self._interrupted()) from None
+        except KeyboardInterrupt as interrupt:
+            between_steps = isinstance(interrupt, InterruptedBetweenStepsError)
+            raise KeyboardInterrupt(self._interrupted(between_steps)) from None
         except EngineError as error:
-            self._give_up()
-            if self.trainer.step:
-                self.output.note(str(error))
-                raise RunFailedError(str(error)) from error
-            raise
+            if not self.trainer.step:
+                raise
+            self.output.note(in_options(error))
+            raise RunFailedError(f"{in_options(error)}{self._untouched()}") from error
         except OSError as error:
-            self._give_up()
             place = error.filename or (self.folder.path if self.folder is not None else "output")
-            raise RunFailedError(f"{place}: could not be written: {runs.reason(error)}. Free some space.") from error
+            problem = f"{place}: could not be written: {runs.reason(error)}. Free some space."
+            raise RunFailedError(problem + self._untouched()) from error
         finally:
             self.output.close_log()
+            if self.folder is not None and (self.folder.waits or not self.trainer.step):
+                self.folder.discard()
         return 0
 
     def _header(self) -> None:
@@ -147,7 +155,7 @@ class Session:
 
     def _record(self, trainer: Trainer, epoch: int, values: dict[str, float]) -> None:
         assert self.folder is not None
-        trainer.history.append_csv(self.folder.path / runs.HISTORY)
+        trainer.history.append_csv(self.folder.files / runs.HISTORY)
         if time.monotonic() - self._saved > _SECONDS_BETWEEN_WEIGHTS:
             self._save_weights()
             self._saved = time.monotonic()
@@ -156,19 +164,34 @@ class Session:
         assert self.folder is not None
         with _evaluated(self.trainer) as model:
             self.folder.save_weights(model, epoch=self.trainer.epoch)
+        self._kept = (self.trainer.epoch, self.trainer.step)
 
-    def _interrupted(self) -> str:
-        epoch = self.trainer.epoch
-        if self.folder is None or not self.trainer.step:
-            self._give_up()
-            return "interrupted before the first step"
-        after = f"interrupted after {epoch} epoch{'s' * (epoch != 1)}"
+    def _interrupted(self, between_steps: bool) -> str:
+        """Keep what can be kept, and say what that is."""
+        epoch, step = self.trainer.epoch, self.trainer.step
+        if self.folder is None or not step:
+            return f"interrupted before the first step{self._untouched(';')}"
+        after = f"interrupted after {_counted(epoch, 'epoch') if epoch else _counted(step, 'step')}"
         self.output.note(after)
-        return f"{after}; {self.folder.path} holds what was done until then"
+        if between_steps:
+            self._save_weights()
+        if not self._kept[1]:
+            return f"{after}; {self.folder.path} {'is as it was' if self.folder.waits else 'holds no weights'}"
+        self._replace_earlier()
+        held = "what was done until then" if self._kept[1] == step else f"the weights after epoch {self._kept[0]}"
+        return f"{after}; {self.folder.path} holds {held}"
 
-    def _give_up(self) -> None:
-        if self.folder is not None and not self.trainer.step:
-            self.folder.discard()
+    def _replace_earlier(self) -> None:
+        """The run has something to show: now it may take the place of the one that is there."""
+        assert self.folder is not None
+        if self.folder.waits:
+            self.output.close_log()  # it moves with the other files
+            self.folder.replace_earlier()
+            self.output.log_to(self.folder.log())
+
+    def _untouched(self, mark: str = "") -> str:
+        """That the run which was to be replaced is still there, where there is one."""
+        return f"{mark} {self.folder.path} is as it was" if self.folder is not None and self.folder.waits else ""
 
     # -- when it is over -------------------------------------------------------------------------------
 
@@ -201,6 +224,7 @@ class Session:
             },
         }
         self.folder.save_result(result)
+        self._replace_earlier()
         if self.trainer.stop_reason is not None:
             self.output.print(f"stopped after epoch {self.trainer.epoch}: {self.trainer.stop_reason}")
         further = {"epochs": str(self.trainer.epoch), "time": report.duration(seconds), "parameters": f"{parameters:,}"}
@@ -214,9 +238,13 @@ class Session:
             return
         logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it reports on its caches
         try:
-            self.trainer.history.plot(folder.path / runs.PICTURE)
+            self.trainer.history.plot(folder.files / runs.PICTURE)
         except (ImportError, EngineError) as error:  # a broken matplotlib does not make the training fail
             self.output.print(f"{runs.PICTURE} was not drawn: {runs.one_line(error)}")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 @contextlib.contextmanager

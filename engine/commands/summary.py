@@ -1,9 +1,10 @@
 """How does `engine summary` go? The layers of a run's model, or of one that options describe."""
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
-from engine.commands import build, options, parsing, recipes, report, task
+from engine.commands import build, options, parsing, recipes, report, settings, task
 from engine.commands.train import model_table
 from engine.data import names
 from engine.errors import ArgumentError
@@ -36,8 +37,14 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the summary."""
-    table = Run.open(arguments.folder).table("model") if arguments.folder is not None else _described(arguments)
-    report.write(f"{summary(build.model(table), tuple(table['inputs']), batch_size=arguments.batch_size)}\n")
+    table: Mapping[str, Any]
+    if arguments.folder is None:
+        table = _described(arguments)
+        model = build.model(table)
+    else:
+        with settings.used(Run.open(arguments.folder), "model") as table:
+            model = build.model(table)
+    report.write(f"{summary(model, tuple(table['inputs']), batch_size=arguments.batch_size)}\n")
     return 0
 
 

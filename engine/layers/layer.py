@@ -39,7 +39,8 @@ class Layer:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _TAKEN:
-            raise ArgumentError(f"{type(self).__name__}.{name}: every layer has a {name} of its own; choose another name.")
+            owner = type(self).__name__
+            raise ArgumentError(f"{owner}.{name}: every layer has a {name} of its own; choose another name.")
         members = self.__dict__.get("_members")
         if isinstance(value, (Parameter, Buffer, Layer)):
             if members is None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.errors import ArgumentError
+from engine.settings import flag, number, whole
 from engine.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -64,12 +65,12 @@ class EarlyStopping(Callback):
         mode: str | None = None,
         restore_best: bool = True,
     ) -> None:
-        if isinstance(patience, bool) or not isinstance(patience, (int, np.integer)) or patience < 1:
-            raise ArgumentError(f"EarlyStopping: patience {patience!r} was given; it is a whole number, 1 or above.")
         if mode not in (None, "min", "max"):
             raise ArgumentError(f'EarlyStopping: mode {mode!r} was given; allowed are "min" and "max".')
-        self.patience, self.monitor, self.minimum_change = int(patience), monitor, float(minimum_change)
-        self.mode, self.restore_best = mode, restore_best
+        self.patience = whole("EarlyStopping", "patience", patience, 1)
+        self.minimum_change = number("EarlyStopping", "minimum_change", minimum_change, "a finite number")
+        self.monitor, self.mode = monitor, mode
+        self.restore_best = flag("EarlyStopping", "restore_best", restore_best)
         self.best: float | None = None
         self.best_epoch = 0
         self._best_weights: dict[str, Tensor] | None = None

@@ -10,6 +10,31 @@ from engine.layers.regularization import RandomLayer
 from engine.tensor import Tensor
 
 
+class Undo:
+    """What a training forward changes by itself, running estimates and counts of masks, as it was before.
+
+    Copies stay on their device, so that `remember` waits for nothing; a model that has none of them costs nothing.
+    """
+
+    def __init__(self, model: Layer) -> None:
+        self.buffers = [buffer for _, buffer in model.named_buffers()]
+        self.random_layers = [layer for _, layer in model.named_layers() if isinstance(layer, RandomLayer)]
+        self.remember()
+
+    def remember(self) -> None:
+        """Take the values as they are now."""
+        self._values = [buffer.array.copy() for buffer in self.buffers]
+        self._counts = [layer.count() for layer in self.random_layers]
+
+    def put_back(self) -> None:
+        """Bring back what was remembered."""
+        for buffer, values in zip(self.buffers, self._values, strict=True):
+            buffer.backend.xp.copyto(buffer.array, values)
+            buffer.touched()
+        for layer, count in zip(self.random_layers, self._counts, strict=True):
+            layer.reseed(layer.key, int(count.item()))
+
+
 def first_not_finite(model: Layer, x: Any) -> str | None:
     """The name of the first layer below the model whose output for x is not finite; None where all are.
 
@@ -17,10 +42,9 @@ def first_not_finite(model: Layer, x: Any) -> str | None:
     """
     found: list[str] = []
     patched: list[Layer] = []
-    counts = [(layer, layer.drawn) for _, layer in model.named_layers() if isinstance(layer, RandomLayer)]
-    buffers = [(buffer, buffer.array.copy()) for _, buffer in model.named_buffers()]
-    for random_layer, drawn in counts:
-        random_layer.reseed(random_layer.key, max(0, drawn - 1))
+    undo = Undo(model)
+    for random_layer in undo.random_layers:
+        random_layer.reseed(random_layer.key, max(0, random_layer.drawn - 1))
     try:
         for name, layer in model.named_layers():
             if name and not any(True for _ in layer.named_children()):
@@ -33,10 +57,7 @@ def first_not_finite(model: Layer, x: Any) -> str | None:
     finally:
         for layer in patched:
             object.__delattr__(layer, "forward")
-        for random_layer, drawn in counts:
-            random_layer.reseed(random_layer.key, drawn)
-        for buffer, values in buffers:
-            buffer.backend.xp.copyto(buffer.array, values)
+        undo.put_back()
     return found[0] if found else None
 
 

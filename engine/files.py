@@ -10,7 +10,7 @@ from engine.errors import FileError
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Replace a file as a whole, by another one beside it that takes its name when it is complete and on the disk.
 
-    A symbolic link stays: what it leads to is replaced. A device or a pipe stays too: the content goes straight into it.
+    A symbolic link stays: what it leads to is replaced. A device or a pipe stays too: content goes straight into it.
 
     Raises:
         FileError: it cannot be written; nothing is left behind, and an older file of that name is as it was.

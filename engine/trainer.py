@@ -3,27 +3,38 @@
 import contextlib
 import copy
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 import backends
-from engine import autodiff, metrics, resuming
+from engine import autodiff, resuming
 from engine.averaging import ExponentialMovingAverage
 from engine.callbacks import Callback, StepBelow
 from engine.checkpoint import load_state, save_state
 from engine.data import Batches
 from engine.data.batches import BatchSize
-from engine.divergence import first_not_finite
+from engine.divergence import Undo, first_not_finite
 from engine.errors import ArgumentError, DataError, EngineError, NotFiniteError
 from engine.functions import stack
 from engine.history import History
-from engine.layers import BatchNorm, Layer, RandomLayer
-from engine.losses import BinaryCrossEntropy, CrossEntropy, Loss
+from engine.layers import Layer, RandomLayer
+from engine.losses import Loss
+from engine.metrics import Metric
 from engine.optimizers import Optimizer
 from engine.penalties import Penalty
+from engine.settings import shown, whole
 from engine.tensor import Tensor
+from engine.trainer_arguments import (
+    callbacks_of,
+    check_batches,
+    check_clipping,
+    check_form,
+    check_parts,
+    check_sample_weights,
+    metrics_of,
+)
 
 Counted = tuple[int, Tensor, float]  # a batch's number, its loss, and how much it counts
 
@@ -33,7 +44,7 @@ class Trainer:
 
     Args:
         model: a Layer; it is moved to the device.
-        loss: ``loss(prediction, target)``, of reduction "mean" or "sum".
+        loss: ``loss(prediction, target)``, a Loss or a function; of reduction "mean" or "sum".
         optimizer: over the model's parameters.
         device: "auto" (a GPU where there is a usable one), "cpu", "cuda", "cuda:1".
         metrics: names (see `engine.metrics.names`), Metric objects, or functions of (output, target).
@@ -68,40 +79,25 @@ class Trainer:
         loss: Loss,
         optimizer: Optimizer,
         device: str = "auto",
-        metrics: Sequence[Any] = (),
+        metrics: Iterable[Any] | None = (),
         penalty: Penalty | None = None,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         accumulate: int = 1,
         seed: int = 0,
-        callbacks: Iterable[Callback] = (),
+        callbacks: Iterable[Callback] | None = (),
         ema: float | None = None,
     ) -> None:
-        if getattr(loss, "reduction", "mean") == "none":
-            raise ArgumentError('Trainer: the loss has reduction "none"; training needs one number, "mean" or "sum".')
-        held = {id(parameter) for group in optimizer.groups for parameter in group.parameters}
-        if not any(id(parameter) in held for parameter in model.parameters()):
-            raise ArgumentError(
-                "Trainer: the optimizer holds none of the model's parameters; make it from model.parameters()."
-            )
-        for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value)):
-            if value is not None and optimizer.needs_closure:
-                raise ArgumentError(f"Trainer: {name} was given; {type(optimizer).__name__} does not clip gradients.")
-            if value is not None and (isinstance(value, (bool, str)) or not 0 < value < np.inf):
-                raise ArgumentError(f"Trainer: {name} {value!r} was given; it is a number above 0.")
-        self.accumulate = _whole("accumulate", accumulate, 1)
-        self.seed = _whole("seed", seed, 0)
+        check_parts(model, loss, optimizer, penalty)
+        check_clipping(optimizer, clip_norm=clip_norm, clip_value=clip_value)
+        self.accumulate = whole("Trainer", "accumulate", accumulate, 1)
+        self.seed = whole("Trainer", "seed", seed, 0)
         self.model, self.loss, self.optimizer, self.penalty = model, loss, optimizer, penalty
         self.clip_norm, self.clip_value = clip_norm, clip_value
-        self.callbacks = list(callbacks)
-        for callback in self.callbacks:
-            if not isinstance(callback, Callback):
-                raise ArgumentError(
-                    f"Trainer: callback {callback!r} was given; give objects of Callback, such as EarlyStopping()."
-                )
+        self.callbacks = callbacks_of(callbacks)
+        self._metrics = metrics_of(loss, metrics)
         self.backend = backends.get(device)
         model.to(device=self.backend)
-        self._metrics = _metrics_for(loss, metrics)
         self.ema = None if ema is None else ExponentialMovingAverage(model.parameters(), ema)
         self.random_layers = [layer for _, layer in model.named_layers() if isinstance(layer, RandomLayer)]
         for number, layer in enumerate(self.random_layers):
@@ -151,14 +147,17 @@ class Trainer:
             stop: a rule such as `StepBelow`.
 
         Raises:
-            NotFiniteError: a loss or a gradient was NaN or infinite; the weights are those of the step before.
+            NotFiniteError: a loss or a gradient was NaN or infinite; the model is as it was after the step before.
         """
-        epochs = _whole("epochs", epochs, 0)
+        epochs = whole("Trainer", "epochs", epochs, 0)
         if stop is not None and not isinstance(stop, StepBelow):
-            raise ArgumentError(f"Trainer: stop {stop!r} was given; it is a rule, such as StepBelow(1e-3).")
+            raise ArgumentError(f"Trainer: stop {shown(stop)} was given; it is a rule, such as StepBelow(1e-3).")
         batches = self._batches(data, batch_size, shuffle=shuffle, drop_last=drop_last)
-        self._check_batches(batches, drop_last)
-        held_out = None if validation is None else self._batches(validation, "all", shuffle=False)
+        check_batches(self.model, batches)
+        held_out = None if validation is None else self._batches(validation, 1024, shuffle=False)
+        if held_out is not None:  # what does not fit is told before the weights change
+            with self._mode(training=False):
+                self._judge(next(iter(held_out)), copy.deepcopy(self._metrics))
         self.batches_per_epoch, self.stop_reason = len(batches), None
         self._tell("fit_begin")
         try:
@@ -172,13 +171,8 @@ class Trainer:
         return self.history
 
     def _batches(self, data: Any, batch_size: BatchSize, *, shuffle: bool, drop_last: bool = False) -> Batches:
-        if isinstance(data, tuple) and not 2 <= len(data) <= 3:
-            raise DataError(f"Trainer: a tuple of {len(data)} was given; give (x, y), (x, y, weights) or a Dataset.")
-        if not isinstance(data, tuple) and not hasattr(data, "y"):
-            raise DataError(
-                f"Trainer: {type(data).__name__} was given; give a Dataset or (x, y), the samples and their targets."
-            )
-        return Batches(
+        check_form(data)
+        batches = Batches(
             data,
             batch_size,
             seed=self.seed,
@@ -187,15 +181,8 @@ class Trainer:
             device=self.backend,
             dtype=self.dtype,
         )
-
-    def _check_batches(self, batches: Batches, drop_last: bool) -> None:
-        last = batches.samples % batches.batch_size or batches.batch_size
-        shortest = batches.batch_size if drop_last else min(last, batches.batch_size)
-        if shortest == 1 and any(isinstance(layer, BatchNorm) for _, layer in self.model.named_layers()):
-            raise ArgumentError(
-                f"Trainer: BatchNorm cannot train on a batch of one sample, and {batches.samples} samples in batches "
-                f"of {batches.batch_size} leave one; use drop_last=True or another batch size."
-            )
+        check_sample_weights(batches)
+        return batches
 
     def _epoch(self, batches: Batches, held_out: Batches | None, stop: StepBelow | None) -> None:
         number = self.epoch + 1
@@ -206,9 +193,10 @@ class Trainer:
             metric.reset()
         total = counted = 0.0
         batches.passes = self.epoch
+        undo = Undo(self.model)
         with self._mode(training=True):
             for group in _groups(batches, self.accumulate):
-                for value, count in self._group(group, number, stop):
+                for value, count in self._group(group, number, stop, undo):
                     total, counted = total + value * self._share(count), counted + count
                 if self.stop_reason is not None:
                     break
@@ -216,7 +204,7 @@ class Trainer:
         values = {"loss": total / counted}
         values.update({name: metric.result() for name, metric in self._metrics.items()})
         if held_out is not None:
-            values.update({f"validation_{name}": value for name, value in self._evaluate(held_out, 1024).items()})
+            values.update({f"validation_{name}": value for name, value in self._evaluate(held_out).items()})
         for schedule in self.optimizer.schedules():
             schedule.epoch_end(values.get("validation_loss", values["loss"]))
         values.update(learning_rate=self.optimizer.learning_rate, seconds=time.perf_counter() - start)
@@ -224,12 +212,21 @@ class Trainer:
         self.history.append(values)
         self._tell("epoch_end", number, values)
 
-    def _group(self, group: list[tuple[int, Any]], epoch: int, stop: StepBelow | None) -> Iterator[tuple[float, float]]:
+    def _group(
+        self, group: list[tuple[int, Any]], epoch: int, stop: StepBelow | None, undo: Undo
+    ) -> Iterator[tuple[float, float]]:
         """One optimizer step over one batch or several; gives each batch's loss and how much it counts."""
+        undo.remember()
         remembered = stop is not None or self.optimizer.needs_closure
         before = [buffer.weights.copy() for buffer in self.optimizer.buffers()] if remembered else []
-        with np.errstate(all="ignore"):  # what is not finite is looked for, and told in words
-            losses = self._optimize(group, epoch, before)
+        try:
+            with np.errstate(all="ignore"):  # what is not finite is looked for, and told in words
+                losses = self._optimize(group, epoch)
+        except Exception:  # a step that is refused has changed nothing
+            undo.put_back()
+            for buffer, weights in zip(self.optimizer.buffers() if before else [], before, strict=True):
+                buffer.backend.xp.copyto(buffer.weights, weights)
+            raise
         self.step += 1
         if self.ema is not None:
             self.ema.update()
@@ -239,7 +236,7 @@ class Trainer:
             self._tell("batch_end", number, loss)
             yield loss.item(), count
 
-    def _optimize(self, group: list[tuple[int, Any]], epoch: int, before: list[Any]) -> list[Counted]:
+    def _optimize(self, group: list[tuple[int, Any]], epoch: int) -> list[Counted]:
         """The optimizer's step; the loss of each batch, with the penalty, as it was before."""
         evaluations: list[list[Counted]] = []
         counts = [self._count(batch) for _, batch in group]
@@ -265,12 +262,7 @@ class Trainer:
 
         if self.optimizer.needs_closure:
             self.optimizer.step(closure)
-            try:
-                self._require_finite(group, evaluations[-1], epoch)
-            except NotFiniteError:
-                for buffer, weights in zip(self.optimizer.buffers(), before, strict=True):
-                    buffer.backend.xp.copyto(buffer.weights, weights)
-                raise
+            self._require_finite(group, evaluations[-1], epoch)
         else:
             closure()
             if self.clip_value is not None:
@@ -302,8 +294,7 @@ class Trainer:
 
     def _forward(self, batch: Any, remember: bool) -> Tensor:
         x, y, *weights = batch
-        x = x if x.dtype.kind == "f" else x.to(dtype=self.dtype)
-        prediction = self.model(x)
+        prediction = self._output(x)
         loss = self.loss(prediction, y, sample_weight=weights[0]) if weights else self.loss(prediction, y)
         if remember:
             for metric in self._metrics.values():
@@ -325,8 +316,7 @@ class Trainer:
             (batch for (_, batch), (_, loss, _) in zip(group, losses, strict=True) if not np.isfinite(loss.item())),
             None,
         )
-        gradients_finite = all(np.isfinite(value) for value in self.optimizer.gradient_sums())
-        if bad is None and gradients_finite:
+        if bad is None and self._gradients_finite():
             return
         x = (group[0][1] if bad is None else bad)[0]
         layer = first_not_finite(self.model, x if x.dtype.kind == "f" else x.to(dtype=self.dtype))
@@ -340,6 +330,13 @@ class Trainer:
             f"epoch {epoch}, step {self.step + 1}: {what} is not finite; {where}. The weights were left as they were. "
             f"Try a smaller learning rate, or clip_norm=1.0."
         )
+
+    def _gradients_finite(self) -> bool:
+        if all(np.isfinite(value) for value in self.optimizer.gradient_sums()):
+            return True
+        # Large finite gradients may have a sum that overflows: look at each.
+        buffers = self.optimizer.buffers()
+        return all(bool(one.backend.to_host(one.backend.xp.isfinite(one.gradients).all())) for one in buffers)
 
     def _moved(self, before: list[Any]) -> float:
         """How far the weights are from where they were, ||w_t - w_(t-1)||."""
@@ -363,24 +360,28 @@ class Trainer:
         >>> trainer.evaluate(([[1.0], [2.0]], [[1.0], [3.0]]))
         {'loss': 5.0}
         """
-        return self._evaluate(self._batches(data, "all", shuffle=False), batch_size)
+        return self._evaluate(self._batches(data, batch_size, shuffle=False))
 
-    def _evaluate(self, data: Batches, batch_size: BatchSize) -> dict[str, float]:
-        batches = data.rebatched(batch_size)
+    def _evaluate(self, batches: Batches) -> dict[str, float]:
         held = {name: copy.deepcopy(metric) for name, metric in self._metrics.items()}
         for metric in held.values():
             metric.reset()
         total = counted = 0.0
         with self._mode(training=False):
             for batch in batches:
-                x, y, *weights = batch
-                count = self._count(batch)
-                prediction = self._output(x)
-                loss = self.loss(prediction, y, sample_weight=weights[0]) if weights else self.loss(prediction, y)
-                total, counted = total + loss.item() * self._share(count), counted + count
-                for metric in held.values():
-                    metric.update(prediction, y)
+                value, count = self._judge(batch, held)
+                total, counted = total + value * self._share(count), counted + count
         return {"loss": total / counted, **{name: metric.result() for name, metric in held.items()}}
+
+    def _judge(self, batch: Any, held: dict[str, Metric]) -> tuple[float, float]:
+        """The loss of a batch and how much it counts; the metrics are told of it."""
+        x, y, *weights = batch
+        count = self._count(batch)
+        prediction = self._output(x)
+        loss = self.loss(prediction, y, sample_weight=weights[0]) if weights else self.loss(prediction, y)
+        for metric in held.values():
+            metric.update(prediction, y)
+        return loss.item(), count
 
     def predict(self, x: Any, batch_size: int = 1024) -> "np.ndarray[Any, Any]":
         """The model's raw outputs (a classifier's logits) for samples x (samples, ...), a NumPy array, in eval mode."""
@@ -455,25 +456,3 @@ def _full(like: Tensor, value: float) -> Any:
     array = like.backend.empty(like.shape, like.dtype)
     array.fill(value)
     return array
-
-
-def _metrics_for(loss: Loss, wanted: Sequence[Any]) -> dict[str, metrics.Metric]:
-    """The metrics by name, those by class told what the loss says of the form of outputs and targets."""
-    if isinstance(wanted, str):
-        raise ArgumentError(f"Trainer: metrics {wanted!r} was given; give a list, such as [{wanted!r}].")
-    made = []
-    for one in wanted:
-        parameters: dict[str, Any] = {}
-        if one in ("accuracy", "precision", "recall", "f1"):
-            if isinstance(loss, CrossEntropy):
-                parameters["multilabel"] = False
-            elif isinstance(loss, BinaryCrossEntropy) and not loss.from_logits:
-                parameters["threshold"] = 0.5
-        made.append(copy.deepcopy(metrics.get(one, **parameters)))
-    return {metric.name: metric for metric in made}
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ArgumentError(f"Trainer: {name} {value!r} was given; it is a whole number, {least} or above.")
-    return int(value)

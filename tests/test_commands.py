@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import os
+import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +22,8 @@ from engine import __main__, commands, runs
 from engine.commands import build, info, inputs, progress, report, task
 from engine.errors import ArgumentError, NotFiniteError
 from engine.runs import Run
+from engine.toml import to_toml
+from engine.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ("train", "--data", "xor", "--samples", "50", "--hidden", "4", "--epochs", "2")
@@ -150,6 +154,26 @@ def test_interrupted_training_says_what_is_left(tmp_path):
     assert said.endswith("run holds what was done until then.\n")
     assert said.count("\n") == 1
     assert len(en.History.from_csv(history)) >= 1
+    assert (tmp_path / "run" / runs.WEIGHTS).exists()
+    assert process("evaluate", "run", folder=tmp_path).returncode == 0
+
+
+def test_interrupted_while_it_is_loaded(tmp_path):
+    program = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'engine.commands.parsing':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "from engine.__main__ import main\n"
+        "sys.exit(main(['info']))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "engine: interrupted.\n")
 
 
 def test_full_disk_while_training(tmp_path):
@@ -171,7 +195,7 @@ def test_full_standard_output(tmp_path):
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(line, cwd=tmp_path, env=environment, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1
-    assert done.stderr == "engine info: No space left on device.\n"
+    assert done.stderr == "engine info: standard output: No space left on device.\n"
 
 
 def test_bar_on_a_terminal(here):
@@ -239,15 +263,24 @@ WRONG_LINES = {
     "class weight": (["train", "--class-weight", "fair"], 'allowed are "balanced" and numbers'),
     "class weights": ([*TINY, "--loss", "cross-entropy", "--class-weight", "1,2,3"], "xor has 2 classes"),
     "class weight, numbers": (["train", "--data", "sines", "--class-weight", "1"], "are numbers, not classes"),
-    "class weight, hinge": ([*TINY, "--loss", "hinge", "--class-weight", "balanced"], "it has no class_weight"),
+    "class weight, hinge": (
+        [*TINY, "--loss", "hinge", "--class-weight", "balanced"],
+        "--class-weight: loss hinge has none",
+    ),
     "hinge of numbers": (["train", "--data", "sines", "--loss", "hinge"], "it needs classes"),
     "margin of huber": (
         ["train", "--data", "sines", "--loss", "huber", "--margin", "2"],
-        "loss huber: it has no margin",
+        "--margin: loss huber has none. Leave it out.",
     ),
-    "momentum of adam": ([*TINY, "--momentum", "0.9"], "optimizer adam: it has no momentum"),
-    "nesterov alone": ([*TINY, "--optimizer", "sgd", "--nesterov"], "without momentum"),
-    "decay of lbfgs": ([*TINY, "--optimizer", "lbfgs", "--weight-decay", "0.1"], "it has no weight_decay"),
+    "momentum of adam": ([*TINY, "--momentum", "0.9"], "--momentum: optimizer adam has none"),
+    "nesterov alone": (
+        [*TINY, "--optimizer", "sgd", "--nesterov"],
+        "--nesterov: it needs momentum; give --momentum above",
+    ),
+    "decay of lbfgs": (
+        [*TINY, "--optimizer", "lbfgs", "--weight-decay", "0.1"],
+        "--weight-decay: optimizer lbfgs has none",
+    ),
     "every of cosine": ([*TINY, "--schedule", "cosine", "--schedule-every", "3"], "schedule cosine has none"),
     "patience of step": ([*TINY, "--schedule", "step", "--schedule-patience", "3"], "allowed with plateau"),
     "long warm-up": ([*TINY, "--warmup", "2"], "must be shorter than the training"),
@@ -256,11 +289,30 @@ WRONG_LINES = {
     "ema 1": (["train", "--ema", "1"], "numbers above 0 and below 1"),
     "stop below 0": (["train", "--stop-below", "0"], "numbers above 0"),
     "samples of iris": (["train", "--data", "iris", "--samples", "9"], "data set iris has none; allowed with xor"),
-    "too few samples": (["train", "--data", "moons", "--samples", "1"], "moons: samples 1 was given"),
-    "batch norm of one": ([*TINY, "--batch-norm", "--batch-size", "1"], "BatchNorm cannot train on a batch of one"),
+    "too few samples": (["train", "--data", "moons", "--samples", "1"], "--samples: 1 was given with moons; allowed"),
+    "batch norm of one": (
+        [*TINY, "--batch-norm", "--batch-size", "1"],
+        "leave one; use --drop-last or another --batch-size",
+    ),
+    "samples of one class": (
+        ["train", "--data", "moons", "--samples", "2"],
+        "none can be held out of each. Use more --sa",
+    ),
+    "one sample": (
+        ["train", "--data", "sines", "--samples", "1"],
+        "sines: 1 sample cannot be split in two; use more --s",
+    ),
     "output is a file": ([*TINY, "--output", "a.csv"], "output 'a.csv' is a file"),
     "output below a file": ([*TINY, "--output", "a.csv/run"], "which is a file"),
     "output is full": ([*TINY, "--output", "full"], "exists and is not empty. Name another folder, or add --overwrite"),
+    "output is full and named once": (
+        [*TINY, "--output", "full"],
+        "engine train: output 'full' exists and is not empty. Name another folder, or add --overwrite.\n",
+    ),
+    "output is a device": (
+        [*TINY, "--output", "/dev/null", "--overwrite"],
+        "engine train: output '/dev/null' is a file; a run needs a folder. Name another one.\n",
+    ),
     "output nowhere": ([*TINY, "--output", "/proc/run"], "cannot be written"),
     "evaluate nothing": (["evaluate"], "still needed: RUN"),
     "evaluate nowhere": (["evaluate", "nowhere"], "run 'nowhere' does not exist"),
@@ -282,7 +334,10 @@ WRONG_LINES = {
     "predict gap": (["predict", "run", "gap.csv"], "gap.csv: row 2, column 2 (counted from 1): the cell is empty"),
     "predict gap at first": (["predict", "run", "gap1.csv"], "gap1.csv: row 1, column 2 (counted from 1): the cell is"),
     "predict text at first": (["predict", "run", "text1.csv"], "text1.csv: row 1, column 2 (counted from 1): 'abc' is"),
-    "predict text below gaps": (["predict", "run", "lines.csv"], "lines.csv: row 6, column 3 (counted from 1): 'no' is"),
+    "predict text below gaps": (
+        ["predict", "run", "lines.csv"],
+        "lines.csv: row 6, column 3 (counted from 1): 'no' is",
+    ),
     "predict typing error": (
         ["predict", "run", "typo.csv"],
         "typo.csv: its header has no column 'x2'; the run needs columns 'x1', 'x2', in any order. Name them so, or",
@@ -375,6 +430,10 @@ def test_wrong_line(line, words, prepared, monkeypatch, capsys):
     assert printed.err.endswith(".\n")
     assert printed.err.count("\n") == 1
     assert "Traceback" not in printed.err
+    assert "?." not in printed.err
+    assert not re.search(r"\w=(True|False|\d)", printed.err)  # what Python is told; a command line has options
+    assert len(re.findall("output '", printed.err)) <= 1
+    assert printed.err.count("ame another") <= 1
     assert ".." not in printed.err.replace("...", "")
     assert everything(prepared) == before
 
@@ -388,8 +447,11 @@ def test_diverged_training(engine, here):
     assert code == 1
     assert said.startswith("engine train: epoch ")
     assert "is not finite" in said
+    assert said.endswith("Try a smaller learning rate, or --clip-norm 1.0.\n")
     assert said.count("\n") == 1
-    assert "is not finite" in (here / "run" / runs.LOG).read_text()
+    log = (here / "run" / runs.LOG).read_text()
+    assert "is not finite" in log
+    assert "clip_norm" not in log
 
 
 def test_failure_before_the_first_step_leaves_nothing(engine, here, monkeypatch):
@@ -420,8 +482,68 @@ def test_interrupted_after_a_step(engine, here, monkeypatch):
 
     monkeypatch.setattr("engine.commands.progress.Lines.epoch_end", interrupt)
     code, _, said = engine(*TINY, "--quiet", "--output", "run")
-    assert (code, said) == (130, "engine train: interrupted after 1 epoch; run holds what was done until then.\n")
+    assert (code, said) == (130, "engine train: interrupted after 1 epoch; run holds no weights.\n")
     assert (here / "run" / runs.LOG).read_text().endswith("interrupted after 1 epoch\n")
+    assert "run was stopped before its weights were written" in engine("evaluate", "run")[2]
+
+
+ALL = ("train", "--data", "xor", "--samples", "50", "--hidden", "4", "--batch-size", "all", "--quiet")
+
+
+def interrupted_in_step(number, monkeypatch, times=1):
+    """From now on Ctrl-C comes in the middle of this step of every training, so many times."""
+    usual, done = Trainer._require_finite, set()
+
+    def checked(trainer, *rest):
+        if trainer.step + 1 == number and trainer not in done:
+            done.add(trainer)
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+        return usual(trainer, *rest)
+
+    monkeypatch.setattr(Trainer, "_require_finite", checked)
+
+
+@pytest.mark.parametrize("line", [(), ("--ema", "0.5"), ("--optimizer", "lbfgs")])
+def test_interrupted_within_a_step_keeps_the_weights_of_that_step(engine, here, monkeypatch, line):
+    assert engine(*ALL, *line, "--epochs", "3", "--output", "whole")[0] == 0
+    interrupted_in_step(3, monkeypatch)
+    code, _, said = engine(*ALL, *line, "--epochs", "9", "--output", "run")
+    assert (code, said) == (130, "engine train: interrupted after 2 epochs; run holds what was done until then.\n")
+    whole, kept = weights(Run.open("whole")), weights(Run.open("run"))
+    assert all(np.array_equal(whole[name], kept[name]) for name in whole)
+    assert len(en.History.from_csv(here / "run" / runs.HISTORY)) == 2
+    assert engine("evaluate", "run")[0] == 0
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_interrupted_in_the_first_epoch(engine, here, monkeypatch):
+    interrupted_in_step(2, monkeypatch)
+    code, _, said = engine(*TINY, "--quiet", "--batch-size", "4", "--output", "run")
+    assert (code, said) == (130, "engine train: interrupted after 2 steps; run holds what was done until then.\n")
+    assert engine("evaluate", "run")[0] == 0
+
+
+def test_interrupted_twice_stops_at_once(engine, here, monkeypatch):
+    interrupted_in_step(13, monkeypatch, times=2)
+    code, _, said = engine(*TINY, "--quiet", "--batch-size", "4", "--output", "run")
+    assert (code, said) == (130, "engine train: interrupted after 1 epoch; run holds no weights.\n")
+    monkeypatch.setattr("engine.commands.session._SECONDS_BETWEEN_WEIGHTS", -1.0)
+    code, _, said = engine(*TINY, "--quiet", "--batch-size", "4", "--output", "other")
+    assert (code, said) == (130, "engine train: interrupted after 1 epoch; other holds the weights after epoch 1.\n")
+
+
+def test_interrupted_where_another_hand_takes_the_signal(engine, here, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt("by another")
+
+    usual = signal.signal(signal.SIGINT, interrupt)
+    try:
+        interrupted_in_step(2, monkeypatch)
+        assert engine(*ALL, "--epochs", "9", "--output", "run")[0] == 130
+        assert signal.getsignal(signal.SIGINT) is interrupt
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def test_disk_full_for_the_log(engine, here, monkeypatch):
@@ -616,6 +738,65 @@ def test_bad_options_do_not_harm_the_run_that_is_there(engine, here):
     assert (here / "run" / runs.WEIGHTS).read_bytes() == before
 
 
+DIVERGES = ("train", "--data", "sines", "--optimizer", "sgd", "--learning-rate", "1e30", "--epochs", "3", "--quiet")
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("seconds", [10.0, -1.0])
+def test_an_earlier_run_stays_where_the_new_one_fails(engine, here, monkeypatch, seconds):
+    monkeypatch.setattr("engine.commands.session._SECONDS_BETWEEN_WEIGHTS", seconds)
+    assert engine(*TINY, "--quiet", "--output", "run")[0] == 0
+    before, listed = contents(here / "run"), everything(here)
+    code, _, said = engine(*DIVERGES, "--output", "run", "--overwrite")
+    assert code == 1
+    assert said.endswith("is not finite; the outputs of all layers are finite.\n") or "is not finite" in said
+    assert said.endswith("or --clip-norm 1.0. run is as it was.\n")
+    assert (contents(here / "run"), everything(here)) == (before, listed)
+    monkeypatch.setattr(Run, "save_result", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    code, _, said = engine(*TINY, "--seed", "5", "--quiet", "--output", "run", "--overwrite")
+    assert (code, said) == (
+        1,
+        "engine train: run: could not be written: No space left on device. Free some space. run is as it was.\n",
+    )
+    assert (contents(here / "run"), everything(here)) == (before, listed)
+
+
+def test_an_earlier_run_and_an_interruption(engine, here, monkeypatch):
+    assert engine(*TINY, "--quiet", "--output", "run")[0] == 0
+    (here / "run" / "notes.txt").write_text("mine")
+    before, listed = contents(here / "run"), everything(here)
+    with monkeypatch.context() as patch:
+        interrupted_in_step(3, patch, times=2)
+        code, _, said = engine(*ALL, "--epochs", "9", "--output", "run", "--overwrite")
+    assert (code, said) == (130, "engine train: interrupted after 2 epochs; run is as it was.\n")
+    assert (contents(here / "run"), everything(here)) == (before, listed)
+    with monkeypatch.context() as patch:
+        interrupted_in_step(3, patch)
+        code, _, said = engine(*ALL, "--epochs", "9", "--output", "run", "--overwrite")
+    assert (code, said) == (130, "engine train: interrupted after 2 epochs; run holds what was done until then.\n")
+    assert Run.open("run").table("training")["epochs"] == 9
+    assert (here / "run" / runs.LOG).read_text().endswith("interrupted after 2 epochs\n")
+    assert len(en.History.from_csv(here / "run" / runs.HISTORY)) == 2
+    assert not (here / "run" / runs.RESULT).exists()  # it would be the earlier run's
+    assert (here / "run" / "notes.txt").read_text() == "mine"
+    assert sorted(os.listdir("run")) == sorted(
+        [runs.CONFIG, runs.HISTORY, runs.LOG, runs.PREPARATION, runs.WEIGHTS, "notes.txt"]
+    )
+
+
+def test_log_of_a_run_that_replaced_another(engine, here):
+    assert engine(*TINY, "--quiet", "--output", "run")[0] == 0
+    first = (here / "run" / runs.LOG).read_text().splitlines()
+    assert engine(*TINY, "--quiet", "--output", "run", "--overwrite")[0] == 0
+    second = (here / "run" / runs.LOG).read_text().splitlines()
+    assert len(second) == len(first)
+    assert second[0].startswith("data ")
+    assert second[-1] == "run folder  run"
+
+
 def test_two_trainings_that_start_at_once_get_two_folders(engine, here, monkeypatch):
     given = iter(["xor-1", "xor-1", "xor-2"])
     monkeypatch.setattr(runs, "next_free", lambda parent, name: Path(parent) / next(given))
@@ -793,7 +974,7 @@ def test_header_of_a_run_without_names(here):
         Path("a.csv").write_text(text, newline="")
         assert inputs.read(Path("a.csv"), (2,), ()).tolist() == wanted
     Path("a.csv").write_text(",\n3,4\n")
-    with pytest.raises(en.DataError, match="row 1, column 1 .*: the cell is empty"):
+    with pytest.raises(en.DataError, match=r"row 1, column 1 .*: the cell is empty"):
         inputs.read(Path("a.csv"), (2,), ())
 
 
@@ -819,6 +1000,65 @@ def test_summary(engine, here):
         assert "Linear" in printed
         assert "17" in printed  # 2 * 4 + 4 + 4 + 1 parameters
     assert "(batch, 32)" in engine("summary", "--data", "xor", "--outputs", "7")[1]
+
+
+DAMAGE = {
+    "model": {
+        "hidden": ["x", [0], 4, [4.5]],
+        "activation": [1, "rleu"],
+        "initializer": [[], "he"],
+        "batch_norm": [1, "yes"],
+        "dropout": ["x", 2.0],
+        "precision": ["float16", 32],
+        "inputs": [[], 2, ["x"]],
+        "outputs": ["x", 0, True, 1.0],
+        "seed": [-1, "x"],
+    },
+    "data": {
+        "name": [3, "digit"],
+        "seed": ["x"],
+        "test_fraction": ["x", 2.0],
+        "samples": ["x", 0],
+        "task": [1],
+        "classes": [3, [1, 2]],
+    },
+    "loss": {"name": [1, "hing"], "margin": ["x", 1.0], "label_smoothing": ["x"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "setting", "value"),
+    [(table, setting, value) for table, of in DAMAGE.items() for setting, values in of.items() for value in values],
+)
+def test_damaged_settings_are_told_by_file_and_name(prepared, table, setting, value, tmp_path, monkeypatch, capsys):
+    shutil.copytree(prepared / "run", tmp_path / "run")
+    file = tmp_path / "run" / runs.CONFIG
+    config = tomllib.loads(file.read_text())
+    config[table][setting] = value
+    file.write_text(to_toml(config))
+    monkeypatch.chdir(tmp_path)
+    code = commands.main(["evaluate", "run", "--quiet"])
+    said = capsys.readouterr().err
+    assert code == 2
+    assert said.startswith(f"engine evaluate: run/config.toml, [{table}]: ")
+    assert said.count("\n") == 1
+    assert repr(value) in said or str(value) in said or setting in said
+    if table != "data":
+        Path("x.csv").write_text("1,2\n")
+        assert commands.main(["predict", "run", "x.csv"]) == 2
+        assert f"run/config.toml, [{table}]: " in capsys.readouterr().err
+    if table == "model":
+        assert commands.main(["summary", "run"]) == 2
+        assert "run/config.toml, [model]: " in capsys.readouterr().err
+
+
+def test_weights_of_another_model(prepared, tmp_path, monkeypatch, capsys):
+    shutil.copytree(prepared / "run", tmp_path / "run")
+    file = tmp_path / "run" / runs.CONFIG
+    file.write_text(file.read_text().replace("hidden = [4]", "hidden = [5]"))
+    monkeypatch.chdir(tmp_path)
+    assert commands.main(["evaluate", "run"]) == 2
+    assert "run/weights.safetensors: these are not weights of the model in config.toml: " in capsys.readouterr().err
 
 
 def test_info(engine, monkeypatch):
@@ -921,8 +1161,9 @@ def test_bar_in_this_process(engine, here, monkeypatch):
     assert engine(*TINY, "--output", "other")[0] == 0
 
 
-def test_module_and_script_run_the_same():
-    assert __main__.main is commands.main
+def test_module_and_script_run_the_same(capsys):
+    assert __main__.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"engine {en.__version__}\n"
 
 
 def test_terminals_are_known(monkeypatch):

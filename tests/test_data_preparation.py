@@ -91,6 +91,8 @@ def test_what_is_refused():
         from_dict({"kind": "scale"})
     with pytest.raises(ArgumentError, match="factor 0 was given"):
         Scale(0)
+    with pytest.raises(ArgumentError, match="factor 'a' was given"):
+        Scale("a")
     with pytest.raises(ArgumentError, match="scales are above 0"):
         Standardize([0.0], [0.0])
     with pytest.raises(ShapeError, match=r"mean has shape \(1,\), scale \(2,\)"):

@@ -118,6 +118,14 @@ def test_rows_that_are_none():
         data[1]
     with pytest.raises(DataError, match="no sample was selected"):
         data[5:]
+    for rows in ([99999], [-3], ["a"], 0.5, None, [[0], [0, 1]], np.array([True]), slice("a", None), "a"):
+        with pytest.raises(
+            DataError, match=r"data\[.*\]: rows are a slice, whole numbers from 0 to 1, or True and"
+        ) as caught:
+            data[rows]
+        assert "\n" not in str(caught.value)
+    assert data[[-1]].x.tolist() == [[2.0]]
+    assert len(data[[True, False]]) == 1
     with pytest.raises(UnknownNameError, match="regression"):
         Dataset([[1.0]], [0], task="regresion")
 
@@ -164,13 +172,17 @@ def test_sizes_are_rounded_up_and_leave_one():
     assert [len(split(data, fraction)[1]) for fraction in (0.1, 0.01, 0.999)] == [3, 1, 29]
 
 
-@pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, float("nan")])
+@pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, float("nan"), "a", None, True])
 def test_fractions_that_are_none(fraction):
-    with pytest.raises(ArgumentError, match="allowed are numbers between 0 and 1"):
+    with pytest.raises(ArgumentError, match=r"split: fraction .* was given; it is a number between 0 and 1, both excl"):
         split(_uneven(), fraction)
 
 
 def test_splits_that_cannot_be():
+    with pytest.raises(
+        ArgumentError, match=r"split: data set \(.* was given; it is a Dataset, such as Dataset\(x, y\)"
+    ):
+        split((np.zeros((3, 1)), [0, 1, 2]))
     with pytest.raises(DataError, match="1 sample cannot be split"):
         split(_uneven()[:1])
     with pytest.raises(DataError, match="every class has one sample"):
@@ -295,7 +307,9 @@ def test_made_sets(name):
 
 
 @pytest.mark.parametrize("name", MADE)
-@pytest.mark.parametrize("options", [{"samples": 0}, {"samples": 2.5}, {"noise": -1}, {"noise": float("nan")}])
+@pytest.mark.parametrize(
+    "options", [{"samples": 0}, {"samples": 2.5}, {"noise": -1}, {"noise": float("nan")}, {"noise": "a"}]
+)
 def test_made_sets_refuse(name, options):
     with pytest.raises(ArgumentError, match=f"{name}: {next(iter(options))}"):
         load(name, **options)
@@ -328,7 +342,8 @@ def test_the_triangle_is_three_half_planes():
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("circle", {"radius": 0}), ("spirals", {"arms": 1}), ("blobs", {"classes": 1})]
+    ("name", "options"),
+    [("circle", {"radius": 0}), ("circle", {"radius": "a"}), ("spirals", {"arms": 1}), ("blobs", {"classes": 1})],
 )
 def test_shapes_that_cannot_be(name, options):
     with pytest.raises(ArgumentError, match=f"{name}: {next(iter(options))}"):

@@ -66,7 +66,11 @@ REFUSED = {
         en.DtypeError,
         "target is of <U1; give numbers",
     ),
-    "no target": (lambda: en.MeanSquaredError()(logits(2, 3), None), en.DtypeError, "target is of NoneType; give numbers"),
+    "no target": (
+        lambda: en.MeanSquaredError()(logits(2, 3), None),
+        en.DtypeError,
+        "target is of NoneType; give numbers",
+    ),
     "one-hot of another width": (
         lambda: en.CrossEntropy()(logits(2, 3), np.eye(2, 4)),
         en.ShapeError,
@@ -146,7 +150,7 @@ REFUSED = {
     "class_weight of a name": (
         lambda: en.CrossEntropy(class_weight="balanced"),
         en.ArgumentError,
-        r"CrossEntropy: class_weight 'balanced' was given; give one number for each class, .*Balanced ones are len\(y\)",
+        r"CrossEntropy: class_weight 'balanced' was given; give one number for each class, .*Balanced ones",
     ),
     "class_weight of a dict": (
         lambda: en.CrossEntropy(class_weight={0: 1.0, 1: 2.0}),
@@ -174,12 +178,12 @@ REFUSED = {
     "a reduction first": (
         lambda: en.CrossEntropy("sum"),
         en.ArgumentError,
-        'label_smoothing \'sum\' was given; .*Write reduction="sum"',
+        "label_smoothing 'sum' was given; .*Write reduction=\"sum\"",
     ),
     "a reduction first (binary)": (
         lambda: en.BinaryCrossEntropy("none"),
         en.ArgumentError,
-        'from_logits \'none\' was given; it is True or False. Write reduction="none"',
+        "from_logits 'none' was given; it is True or False. Write reduction=\"none\"",
     ),
     "a reduction first (margin)": (lambda: en.Hinge("mean"), en.ArgumentError, 'Write reduction="mean"'),
     "from_logits": (lambda: en.BinaryCrossEntropy(1), en.ArgumentError, "from_logits 1 was given; it is True or False"),

@@ -121,10 +121,56 @@ def test_existing_folder_is_refused_unless_overwritten(tmp_path, data):
     (run.path / runs.HISTORY).write_text("old")
     with pytest.raises(ArgumentError, match=r"exists and is not empty\. Name another folder, or add --overwrite"):
         Run.create(tmp_path / "run", CONFIG, data)
-    Run.create(tmp_path / "run", {"data": {"name": "new"}}, data, overwrite=True)
+    new = Run.create(tmp_path / "run", {"data": {"name": "new"}}, data, overwrite=True)
+    assert new.waits
+    assert Run.open(tmp_path / "run").table("data")["name"] == "xor"  # until the new one has something to show
+    new.save_result({"loss": 1.0})
+    new.replace_earlier()
+    assert not new.waits
+    assert new.files == new.path
+    assert sorted(os.listdir(new.path)) == [runs.CONFIG, "notes.txt", runs.PREPARATION, runs.RESULT]
+    new.replace_earlier()  # nothing is left to do
     assert Run.open(tmp_path / "run").table("data")["name"] == "new"
     assert (run.path / "notes.txt").read_text() == "mine"
     assert not (run.path / runs.HISTORY).exists()
+
+
+def test_a_run_that_waits_can_be_discarded(tmp_path, data):
+    Run.create(tmp_path / "run", CONFIG, data)
+    before = (tmp_path / "run" / runs.CONFIG).read_bytes()
+    killed = Run.create(tmp_path / "run", {"data": {"name": "killed"}}, data, overwrite=True)
+    killed.save_result({"loss": 1.0})
+    new = Run.create(tmp_path / "run", {"data": {"name": "new"}}, data, overwrite=True)
+    assert sorted(os.listdir(new.files)) == [runs.CONFIG, runs.PREPARATION]
+    new.discard()
+    assert sorted(os.listdir(tmp_path / "run")) == [runs.CONFIG, runs.PREPARATION]
+    assert (tmp_path / "run" / runs.CONFIG).read_bytes() == before
+
+
+def test_a_run_that_cannot_be_moved_is_not_lost(tmp_path, data, monkeypatch):
+    Run.create(tmp_path / "run", CONFIG, data)
+    new = Run.create(tmp_path / "run", {"data": {"name": "new"}}, data, overwrite=True)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(EngineError, match="run: could not be written: No space left on device"):
+            new.replace_earlier()
+    new.discard()
+    assert not new.waits
+    assert Run.open(tmp_path / "run" / runs.UNFINISHED).table("data")["name"] == "new"
+    with pytest.raises(DataError, match=r"has no config\.toml"):
+        Run.open(tmp_path / "run")
+
+
+def test_a_folder_with_nothing_of_a_run_needs_no_waiting(tmp_path, data):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    run = Run.create(tmp_path / "run", CONFIG, data, overwrite=True)
+    assert not run.waits
+    assert sorted(os.listdir(run.path)) == [runs.CONFIG, "notes.txt", runs.PREPARATION]
 
 
 def test_empty_folder_is_taken(tmp_path, data):

@@ -548,7 +548,17 @@ def test_early_stopping_restores_the_average_that_was_best():
     assert trainer.evaluate(data(seed=9))["loss"] == best
 
 
-@pytest.mark.parametrize("arguments", [{"patience": 0}, {"patience": 1.5}, {"patience": True}, {"mode": "least"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"patience": 0},
+        {"patience": 1.5},
+        {"patience": True},
+        {"mode": "least"},
+        {"minimum_change": "a"},
+        {"restore_best": 1},
+    ],
+)
 def test_settings_of_early_stopping(arguments):
     with pytest.raises(en.ArgumentError, match="EarlyStopping: "):
         en.EarlyStopping(**arguments)
@@ -577,9 +587,8 @@ def test_a_parameter_that_is_not_a_number_is_named_and_nothing_changes():
     assert "layer 4.branch (Linear)" in str(caught.value)
     assert "\n" not in str(caught.value)
     for name, one in model.state_dict().items():
-        if "running" not in name:
-            np.testing.assert_array_equal(one.numpy(), before[name])
-    assert [layer.drawn for layer in trainer.random_layers] == [count + 1 for count in drawn]
+        np.testing.assert_array_equal(one.numpy(), before[name])
+    assert [layer.drawn for layer in trainer.random_layers] == drawn
     assert (trainer.epoch, trainer.step) == (1, 2)
     assert len(trainer.history) == 1
 
@@ -600,6 +609,60 @@ def test_a_huge_learning_rate_stops_with_finite_weights(dtype, optimizer):
     with pytest.raises(en.NotFiniteError, match=r"epoch \d+, step \d+: .* is not finite; "):  # and no warning
         trainer.fit((x, x[:, :1]), epochs=50, batch_size=8)
     assert all(np.isfinite(one).all() for one in weights(model))
+
+
+def state(model):
+    return {name: one.numpy() for name, one in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
+@pytest.mark.parametrize(("spoil", "error"), [("x", en.NotFiniteError), ("y", en.DataError)])
+def test_a_step_that_is_refused_leaves_running_estimates_and_masks_as_they_were(optimizer, spoil, error):
+    x, y = data(dtype="float32")
+    model = random_net()
+    trainer = trainer_of(model, optimizer=en.Optimizer.by_name(optimizer, model.parameters(), learning_rate=0.01))
+    trainer.fit((x, y), batch_size=11)
+    before, drawn = state(model), [layer.drawn for layer in trainer.random_layers]
+    assert any("running_mean" in name for name in before)
+    assert min(drawn) > 0
+    with pytest.raises(error):
+        trainer.fit((x * np.float32(1e38) if spoil == "x" else x, y + 5 if spoil == "y" else y), batch_size="all")
+    for name, one in state(model).items():
+        np.testing.assert_array_equal(one, before[name])
+    assert [layer.drawn for layer in trainer.random_layers] == drawn
+    assert np.isfinite(trainer.predict(x)).all()
+    trainer.fit((x, y), batch_size=11)
+    assert np.isfinite(trainer.history["loss"]).all()
+
+
+def test_an_error_in_a_later_closure_brings_the_weights_back():
+    x, y = data()
+    model = net()
+    calls = []
+
+    def loss(prediction, target):
+        calls.append(1)
+        if len(calls) == 3:
+            raise RuntimeError("interrupted")
+        return en.CrossEntropy()(prediction, target)
+
+    trainer = trainer_of(model, loss, en.LBFGS(model.parameters(), line_search="strong-wolfe"))
+    before = weights(model)
+    with pytest.raises(RuntimeError, match="interrupted"):
+        trainer.fit((x, y), batch_size="all")
+    assert_same_bits(weights(model), before)
+
+
+def test_large_gradients_whose_sum_overflows_are_finite():
+    model = en.Linear(1, 4, initializer="zeros")
+    factor = np.float32(2e38)
+
+    def loss(prediction, target):
+        return (prediction * factor).sum()
+
+    trainer = trainer_of(model, loss, en.SGD(model.parameters(), learning_rate=1e-38))
+    trainer.fit((np.ones((1, 1), "float32"), np.zeros((1, 4), "float32")))
+    np.testing.assert_allclose(model.bias.numpy(), [-2.0] * 4, rtol=1e-6)
 
 
 def test_a_gradient_that_is_not_finite_is_found_behind_a_finite_loss():
@@ -772,6 +835,54 @@ def test_predict_takes_samples():
         trainer.predict(np.ones((0, FEATURES)))
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((np.ones((4, FEATURES)), np.array([0, 1, 2, 3])), "label 3 of sample 3 is out of range"),
+        ((np.ones((4, FEATURES + 1)), np.zeros(4, int)), r"\(4, 5\)"),
+        ((np.ones((4, FEATURES)), np.zeros((4, 1), int)), r"labels are \(batch,\)"),
+        ((np.ones((4, FEATURES)), np.zeros(4)), "labels are of float64"),
+        ((np.ones((4, FEATURES)), np.zeros(4, int), np.zeros(4)), "the weights of a batch are all 0"),
+    ],
+)
+def test_validation_data_that_does_not_fit_is_refused_before_training(given, message):
+    model = random_net("float64")
+    trainer = trainer_of(model, metrics=["accuracy"])
+    before = state(model)
+    with pytest.raises(en.EngineError, match=message):
+        trainer.fit(data(), validation=given)
+    for name, one in state(model).items():
+        np.testing.assert_array_equal(one, before[name])
+    assert (trainer.epoch, trainer.step, len(trainer.history)) == (0, 0, 0)
+    assert [layer.drawn for layer in trainer.random_layers] == [0, 0]
+
+
+def test_a_metric_that_does_not_fit_the_validation_data_is_told_before_training():
+    def fails(output, target):
+        raise en.DataError("no")
+
+    trainer = trainer_of(net(), metrics=[fails])
+    with pytest.raises(en.DataError, match="no"):
+        trainer.fit(data(), validation=data())
+    assert trainer.step == 0
+
+
+@pytest.mark.parametrize("loss", [en.CrossEntropy(), en.CrossEntropy(reduction="sum")])
+def test_negative_weights_are_refused_before_training(loss):
+    x, y = data()
+    weight = np.ones(len(y))
+    weight[17] = -0.5
+    trainer = trainer_of(net(), loss)
+    for fit in (
+        lambda: trainer.fit((x, y, weight), batch_size=2, shuffle=False),
+        lambda: trainer.fit((x, y), validation=(x, y, weight)),
+        lambda: trainer.evaluate((x, y, weight)),
+    ):
+        with pytest.raises(en.DataError, match=r"Trainer: the weight of sample 17 is -0\.5; .* 0 or above"):
+            fit()
+    assert trainer.step == 0
+
+
 # -- BatchNorm -------------------------------------------------------------------------------------------
 
 
@@ -798,6 +909,53 @@ def test_drop_last_lets_batchnorm_train():
 
 
 # -- callbacks -------------------------------------------------------------------------------------------
+
+
+WRONG = {
+    "model of a class": ({"model": en.Linear}, r"model Linear \(the class: add parentheses\) was given; it is a Layer"),
+    "no model": ({"model": None}, "model None was given; it is a Layer, such as Sequential"),
+    "loss of a class": ({"loss": en.CrossEntropy}, r"loss CrossEntropy \(the class: add parentheses\) was given"),
+    "loss of a name": ({"loss": "cross-entropy"}, "loss 'cross-entropy' was given; it is a Loss, such as CrossEntropy"),
+    "no loss": ({"loss": None}, "loss None was given; it is a Loss"),
+    "optimizer of a class": (
+        {"optimizer": en.Adam},
+        r"optimizer Adam \(the class: add parentheses\) was given; it is an Optimizer, such as Adam\(model\.parameters",
+    ),
+    "optimizer of a name": ({"optimizer": "adam"}, "optimizer 'adam' was given; it is an Optimizer"),
+    "no optimizer": ({"optimizer": None}, "optimizer None was given; it is an Optimizer"),
+    "penalty of a number": ({"penalty": 1e-4}, r"penalty 0\.0001 was given; it is None or a Penalty, such as L2\(1e-4"),
+    "penalty of a name": ({"penalty": "l2"}, "penalty 'l2' was given"),
+    "penalty of a class": ({"penalty": en.L2}, r"penalty L2 \(the class: add parentheses\) was given"),
+    "one callback": (
+        {"callbacks": en.EarlyStopping()},
+        r"callbacks <.*EarlyStopping.*> was given; give a list, such as \[EarlyStopping\(\)\]",
+    ),
+    "callbacks of a name": ({"callbacks": "early"}, "callbacks 'early' was given; give a list"),
+    "callbacks of a number": ({"callbacks": 1}, "callbacks 1 was given; give a list"),
+    "a callback of a class": ({"callbacks": [en.EarlyStopping]}, r"callback EarlyStopping \(the class: add parenthes"),
+    "metrics of a number": ({"metrics": 1}, r"metrics 1 was given; give a list, such as \['accuracy'\]"),
+    "metrics of a dict": ({"metrics": {"accuracy": 1}}, "give a list"),
+    "a metric of a number": ({"metrics": [1]}, "metric: 1 was given"),
+    "clip_norm of a list": ({"clip_norm": [1]}, r"clip_norm \[1\] was given; it is a number above 0"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_parts_that_are_refused(name):
+    settings, message = WRONG[name]
+    model = net()
+    parts = {"model": model, "loss": en.CrossEntropy(), "optimizer": en.SGD(model.parameters()), "device": "cpu"}
+    parts.update(settings)
+    with pytest.raises(en.ArgumentError, match=message) as caught:
+        en.Trainer(parts.pop("model"), **parts)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_callbacks_and_no_metrics():
+    trainer = trainer_of(net(), callbacks=None, metrics=None)
+    trainer.fit(data())
+    assert trainer.callbacks == []
+    assert set(trainer.evaluate(data())) == {"loss"}
 
 
 def test_settings_that_are_refused():

@@ -71,7 +71,8 @@ def _numpy(path: Path) -> Numbers:
             only: Numbers = loaded["x" if "x" in names else names[0]]
             return only
     except (ValueError, EOFError, zipfile.BadZipFile, KeyError, MemoryError) as error:
-        raise DataError(f"{path}: it is damaged, or holds objects: {one_line(error)}.") from None
+        problem = one_line(error).removesuffix(" when allow_pickle=False")
+        raise DataError(f"{path}: it is damaged, or holds objects: {problem}.") from None
 
 
 def _csv(path: Path, features: tuple[str, ...]) -> Numbers:

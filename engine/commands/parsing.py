@@ -43,7 +43,9 @@ class Parser(argparse.ArgumentParser):
         if choice is not None:
             message = str(unknown_name("command", choice[1], re.findall(r"[\w-]+", choice[2])))
         message = message.replace("the following arguments are required:", "still needed:")
-        raise UsageError(f"{self.prog}: {message.rstrip('.')}{'' if message.endswith('?') else '.'} See {self.prog} --help.")
+        raise UsageError(
+            f"{self.prog}: {message.rstrip('.')}{'' if message.endswith('?') else '.'} See {self.prog} --help."
+        )
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         found, left = super().parse_known_args(args, namespace)

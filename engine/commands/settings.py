@@ -71,9 +71,7 @@ def table(run: Run, name: str) -> Table:
     found = run.table(name)
     for setting, kind in _KINDS[name].items():
         if setting in found and not kind.holds(found[setting]):
-            raise DataError(
-                f"{run.path / CONFIG}, [{name}]: {setting} is {found[setting]!r}; it must be {kind.words}."
-            )
+            raise DataError(f"{run.path / CONFIG}, [{name}]: {setting} is {found[setting]!r}; it must be {kind.words}.")
     return found
 
 

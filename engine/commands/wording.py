@@ -12,7 +12,10 @@ def _foreign(found: re.Match[str]) -> str:
 
 _SAID: tuple[tuple[str, _Words], ...] = (
     (r"^(loss|optimizer) (\S+): it has no (\w+); allowed are .*$", _foreign),
-    (r"^SGD: nesterov=True was given without momentum; give momentum", "--nesterov: it needs momentum; give --momentum"),
+    (
+        r"^SGD: nesterov=True was given without momentum; give momentum",
+        "--nesterov: it needs momentum; give --momentum",
+    ),
     (r"^(\w+): samples (\S+) was given;", r"--samples: \2 was given with \1;"),
     (r"sample cannot be split in two; at least 2 are needed", "sample cannot be split in two; use more --samples"),
     (r"\bUse stratify=False", "Use more --samples"),

@@ -1,6 +1,5 @@
 """In which order are the samples seen? Batches drawn anew at every pass, the same on every device."""
 
-import copy
 import operator
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -29,6 +28,7 @@ class Batches:
     never shuffled: its gradient does not depend on the order of its rows.
 
     Attributes:
+        arrays: what the rows of the batches are taken from.
         samples: how many there are in a pass.
         batch_size: how many samples a full batch has.
         passes: how many passes were begun; set it to go on after so many.
@@ -49,8 +49,8 @@ class Batches:
     ) -> None:
         self.backend = backends.get(device)
         self._alone = not isinstance(data, (Dataset, tuple))
-        self._arrays = self._parts(data)
-        self.samples = len(self._arrays[0])
+        self.arrays = self._parts(data)
+        self.samples = len(self.arrays[0])
         self.batch_size = (
             self.samples if batch_size == "all" else min(_whole("batch_size", batch_size, 1), self.samples)
         )
@@ -97,16 +97,6 @@ class Batches:
         """How many batches a pass has."""
         return self.samples // self.batch_size if self.drop_last else -(-self.samples // self.batch_size)
 
-    def rebatched(self, batch_size: BatchSize) -> "Batches":
-        """The same data in the stored order and in batches of another size, without a second check of its values."""
-        other = copy.copy(self)
-        other.batch_size = (
-            self.samples if batch_size == "all" else min(_whole("batch_size", batch_size, 1), self.samples)
-        )
-        other.shuffle = other.drop_last = False
-        other.passes = other.skip = 0
-        return other
-
     def order(self, number: int) -> np.ndarray[Any, Any]:
         """The rows in the order of pass ``number``, counted from 0."""
         if not self.shuffle or self.batch_size == self.samples:
@@ -123,19 +113,19 @@ class Batches:
         # Once, at the first pass: rows are then gathered where they are needed.
         if self._placed or self.backend.device == "cpu":
             return
-        on_host = sum(array.nbytes for array in self._arrays if isinstance(array, np.ndarray))
+        on_host = sum(array.nbytes for array in self.arrays if isinstance(array, np.ndarray))
         if on_host <= self.backend.memory().get("free", 0) // 4:
-            self._arrays = tuple(self.backend.asarray(array) for array in self._arrays)
+            self.arrays = tuple(self.backend.asarray(array) for array in self.arrays)
         self._placed = True
 
     def _pass(self, number: int, first: int) -> Iterator[Any]:
         shuffled = self.shuffle and self.batch_size < self.samples
         order = self.order(number) if shuffled else None
-        placed = order is not None and any(self.backend.owns(array) for array in self._arrays)
+        placed = order is not None and any(self.backend.owns(array) for array in self.arrays)
         placed_order = self.backend.asarray(order) if placed else None
         for batch in range(first, len(self)):
             rows = slice(batch * self.batch_size, min((batch + 1) * self.batch_size, self.samples))
-            tensors = tuple(self._tensor(array, rows, order, placed_order) for array in self._arrays)
+            tensors = tuple(self._tensor(array, rows, order, placed_order) for array in self.arrays)
             yield tensors[0] if self._alone else tensors
 
     def _tensor(self, array: Array, rows: slice, order: np.ndarray[Any, Any] | None, placed_order: Array) -> Tensor:

@@ -11,6 +11,7 @@ from engine.convert import host_array
 from engine.data.preparation import Preparation, Standardize, row_blocks
 from engine.errors import ArgumentError, DataError, DtypeError, ShapeError, unknown_name
 from engine.random import as_generator
+from engine.settings import instance, number, shown
 
 Task = Literal["binary", "multiclass", "multilabel", "regression"]
 TASKS: tuple[Task, ...] = ("binary", "multiclass", "multilabel", "regression")
@@ -113,8 +114,14 @@ class Dataset:
             raise ArgumentError(
                 f"{self.name}[{rows}]: rows are a slice, a list or an array. Use [{rows}:{rows + 1}] for one sample."
             )
-        index = rows if isinstance(rows, slice) else np.asarray(rows)
-        x, y = self.x[index], self.y[index]
+        try:
+            index = rows if isinstance(rows, slice) else host_array(rows)
+            x, y = self.x[index], self.y[index]
+        except (IndexError, TypeError, ShapeError, DtypeError):
+            raise DataError(
+                f"{self.name}[{shown(rows)}]: rows are a slice, whole numbers from 0 to {len(self) - 1}, or True and "
+                f"False for each of the {len(self)} samples."
+            ) from None
         if not len(x):
             raise DataError(f"{self.name}: no sample was selected out of {len(self)}; at least one is needed.")
         part = copy.copy(self)  # not built anew: a part of checked arrays needs no second look
@@ -248,10 +255,10 @@ def split(
     >>> len(train), len(test), int(test.y.sum())
     (40, 10, 5)
     """
-    if not 0 < fraction < 1:
-        raise ArgumentError(
-            f"split: fraction {fraction} was given; allowed are numbers between 0 and 1, both excluded."
-        )
+    instance("split", "data set", dataset, Dataset, "a Dataset, such as Dataset(x, y)")
+    fraction = number(
+        "split", "fraction", fraction, "a number between 0 and 1, both excluded", lambda given: 0 < given < 1
+    )
     total = len(dataset)
     if total < 2:
         raise DataError(f"{dataset.name}: {total} sample cannot be split in two; at least 2 are needed.")

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from engine.errors import ArgumentError, DataError, ShapeError, unknown_name
+from engine.settings import number
 
 Numbers = np.ndarray[Any, Any]
 
@@ -24,8 +25,7 @@ class Preparation:
     """Something done to every sample alike: called on an array (samples, ...), it returns a new one of the same length.
 
     It can be written down and built again: ``from_dict(preparation.to_dict())``. Fitted numbers are kept in float64, so
-        that
-    evaluation and prediction see exactly what training saw.
+    that evaluation and prediction see exactly what training saw.
     """
 
     kind: str
@@ -63,9 +63,7 @@ class Scale(Preparation):
     kind = "scale"
 
     def __init__(self, factor: float) -> None:
-        if not math.isfinite(factor) or factor == 0:
-            raise ArgumentError(f"Scale: factor {factor} was given; allowed are finite numbers other than 0.")
-        self.factor = float(factor)
+        self.factor = number("Scale", "factor", factor, "a finite number other than 0", lambda given: given != 0)
 
     def __call__(self, x: Numbers, dtype: Any = np.float32) -> Numbers:
         return _compute(np.multiply, x, self.factor, dtype)

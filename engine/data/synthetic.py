@@ -9,6 +9,7 @@ import numpy as np
 from engine.data.dataset import Dataset
 from engine.errors import ArgumentError
 from engine.random import as_generator
+from engine.settings import number
 
 Seed: TypeAlias = "int | np.random.Generator"
 Points = np.ndarray[Any, Any]
@@ -62,8 +63,7 @@ def circle(
     True
     """
     generator = _checked("circle", samples, 1, noise, seed)
-    if radius <= 0:
-        raise ArgumentError(f"circle: radius {radius} was given; allowed are numbers above 0.")
+    number("circle", "radius", radius, "a number above 0", lambda given: given > 0)
     offset = generator.uniform(-_SQUARE * radius, _SQUARE * radius, (samples, 2))
     outside = np.square(offset).sum(axis=1) > radius**2
     return _plane("circle", offset + np.asarray(centre, dtype=float), noise, generator, outside, ("inside", "outside"))
@@ -190,8 +190,7 @@ def _checked_count(name: str, what: str, given: Any, least: int) -> None:
 
 def _checked(name: str, samples: Any, least: int, noise: float, seed: Seed) -> "np.random.Generator":
     _checked_count(name, "samples", samples, least)
-    if not 0 <= noise < math.inf:
-        raise ArgumentError(f"{name}: noise {noise!r} was given; allowed are numbers from 0.")
+    number(name, "noise", noise, "a number, 0 or above", lambda given: given >= 0)
     return as_generator(seed)
 
 

@@ -58,7 +58,9 @@ class Linear(Layer):
         start = initializers.get(initializer)
         shape = (self.in_features, self.out_features)
         self.weight = Parameter(start(shape, as_generator(generator), kind), device=device, regularized=True)
-        self.bias = Parameter(np.zeros(self.out_features, kind), device=device, regularized=False) if with_bias else None
+        self.bias = (
+            Parameter(np.zeros(self.out_features, kind), device=device, regularized=False) if with_bias else None
+        )
 
     def config(self) -> dict[str, Any]:
         return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}

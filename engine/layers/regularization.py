@@ -39,6 +39,10 @@ class RandomLayer(Layer):
         """How many masks were drawn."""
         return int(self._backend.to_host(self._counter)[0])
 
+    def count(self) -> Tensor:
+        """A copy of the count on the layer's device: taking it waits for nothing."""
+        return Tensor.wrap(self._backend.copy(self._counter), self._backend)
+
     def reseed(self, key: tuple[int, int], drawn: int = 0) -> None:
         """Start again from a key, or go on where a saved run stopped."""
         self._key = (int(key[0]) % 2**32, int(key[1]) % 2**32)

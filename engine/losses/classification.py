@@ -123,7 +123,11 @@ def _weights_of_classes(given: Any) -> list[float]:
     except EngineError:
         weights = []
     if not any(weights) or not all(0 <= weight < np.inf for weight in weights):
-        fix = " Balanced ones are len(y) / (classes * numpy.bincount(y))." if isinstance(given, str) and given == "balanced" else ""
+        fix = (
+            " Balanced ones are len(y) / (classes * numpy.bincount(y))."
+            if isinstance(given, str) and given == "balanced"
+            else ""
+        )
         raise ArgumentError(
             f"CrossEntropy: class_weight {shown(given)} was given; give one number for each class, such as [1.0, 2.5]: "
             f"weights are 0 or above, not all 0.{fix}"

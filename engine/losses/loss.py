@@ -139,14 +139,16 @@ class Loss(Named, family="loss"):
 
     def _host_array(self, values: Any, what: str, dtype: Any) -> Array:
         if hasattr(values, "__cuda_array_interface__"):
-            raise DeviceError(f"{type(self).__name__}: {what} is on a GPU, the prediction is not; move one to the other.")
+            raise DeviceError(
+                f"{type(self).__name__}: {what} is on a GPU, the prediction is not; move one to the other."
+            )
         try:
             return values if isinstance(values, np.ndarray) and values.dtype.isnative else host_array(values, dtype)
         except ShapeError:
             raise self._error(f"{what} is ragged; every sample needs as many numbers.") from None
         except DtypeError:
             kind = np.asarray(values).dtype
-            given = type(values).__name__ if kind == object else kind
+            given = type(values).__name__ if kind.kind == "O" else kind
             raise DtypeError(f"{type(self).__name__}: {what} is of {given}; give numbers.") from None
 
     def _sample_weight(self, prediction: Tensor, weight: Any) -> Tensor:
@@ -240,8 +242,9 @@ def check_weights(owner: str, weights: Array) -> None:
     """Refuse sample weights on the host that are negative or not finite."""
     if not (weights.min() >= 0 and weights.max() < np.inf):  # NaN is neither
         wrong = int(np.argmax(~((weights >= 0) & (weights < np.inf))))
+        value = weights.reshape(-1)[wrong]
         raise DataError(
-            f"{owner}: the weight of sample {wrong} is {weights.reshape(-1)[wrong]:g}; sample weights are finite numbers, 0 or above."
+            f"{owner}: the weight of sample {wrong} is {value:g}; sample weights are finite numbers, 0 or above."
         )
 
 

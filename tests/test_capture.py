@@ -1261,3 +1261,17 @@ def test_raw_arrays_of_a_device(backend):
         array = backend.asarray(x.numpy())
         assert bits(step(array)) == bits(model(array))
     assert step.reason is None
+
+
+def test_a_replay_checks_sample_weights_again():
+    loss = en.MeanSquaredError()
+
+    @capture
+    def step(x, y, w):
+        return loss(x, y, sample_weight=w)
+
+    x, y = en.tensor([[1.0], [2.0]]), en.tensor([[0.0], [0.0]])
+    for _ in range(3):
+        assert step(x, y, en.tensor([1.0, 3.0])).item() == 3.25
+    with pytest.raises(en.DataError, match="weight"):
+        step(x, y, en.tensor([1.0, -3.0]))

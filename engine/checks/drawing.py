@@ -15,6 +15,7 @@ FONT = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 SIZE, SMALL = 20, 17  # of the text in nodes and at edges
 HEIGHT, MARGIN = 46.0, 28.0
 COLUMN_GAP, ROW_GAP = 138.0, 62.0
+LABEL_GAP = 66.0  # what of an edge's width its labels leave free
 INK, LINE = "#1a1a1a", "#5a5a5a"
 FILLS = {"input": "#e8f1fa", "constant": "#f2f2f2", "operation": "#ffffff"}
 PLACES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.2, 0.8)  # where along an edge its labels may be
@@ -24,7 +25,8 @@ MOST_EDGES = 400  # up to this many, labels look for a free place
 def svg(picture: Picture) -> str:
     """The picture as an SVG document."""
     sizes = [_size(node) for node in picture.nodes]
-    placed = layout(sizes, [(edge.start, edge.end) for edge in picture.edges], COLUMN_GAP, ROW_GAP)
+    lengths = [max(_width(edge.above, SMALL), _width(edge.below, SMALL)) + LABEL_GAP for edge in picture.edges]
+    placed = layout(sizes, [(edge.start, edge.end) for edge in picture.edges], COLUMN_GAP, ROW_GAP, lengths)
     routes = [
         _trimmed(route, picture.nodes[edge.start], sizes[edge.start], picture.nodes[edge.end], sizes[edge.end])
         for route, edge in zip(placed.routes, picture.edges, strict=True)

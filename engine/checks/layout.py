@@ -18,7 +18,13 @@ class Layout:
     routes: list[list[tuple[float, float]]]
 
 
-def layout(sizes: Sequence[tuple[float, float]], edges: Sequence[Edge], column_gap: float, row_gap: float) -> Layout:
+def layout(
+    sizes: Sequence[tuple[float, float]],
+    edges: Sequence[Edge],
+    column_gap: float,
+    row_gap: float,
+    lengths: Sequence[float] = (),
+) -> Layout:
     """Place nodes of a graph without circles, whose last node is the only one that no edge leaves.
 
     Layers by the longest path to the last node, so that leaves stand right before what uses them; edges over several
@@ -27,6 +33,7 @@ def layout(sizes: Sequence[tuple[float, float]], edges: Sequence[Edge], column_g
 
     Args:
         sizes: (width, height) of each node; every edge leads from a smaller number to a larger one.
+        lengths: how wide each edge is at least, for what is written at it; without them, as wide as the gap.
     """
     columns = _columns(len(sizes), edges)
     heights = [height for _, height in sizes]
@@ -45,6 +52,9 @@ def layout(sizes: Sequence[tuple[float, float]], edges: Sequence[Edge], column_g
     layers = _ordered(_first_order(columns, before), before, after)
     crossings = [_crossings(pair, after) for pair in pairwise(layers)]
     gaps = [column_gap * (1.6 if crossed else 1) for crossed in crossings]  # room to tell edges that cross apart
+    for length, (start, *between, _) in zip(lengths, chains, strict=False):
+        if not between:
+            gaps[columns[start]] = max(gaps[columns[start]], length)
     y = _heights(layers, heights, row_gap * (1.6 if any(crossings) else 1), before, after)
     x = _centres(layers, sizes, gaps)
     points = [(x[column], y[place]) for place, column in enumerate(columns)]

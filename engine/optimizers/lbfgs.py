@@ -98,7 +98,12 @@ class LBFGS(Optimizer):
                 f"LBFGS: parameter {missing!r} got no gradient from the closure; call backward() in it."
             )
         self._move_past(buffer)
-        self._iterate(buffer, closure, _number(first_loss))
+        past = dict(self._past)
+        try:
+            self._iterate(buffer, closure, _number(first_loss))
+        except BaseException:
+            self._past = past  # a direction that was not followed to its end is none to learn from
+            raise
         self.steps += 1
         return first_loss
 

@@ -11,11 +11,10 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
-import numpy as np
-
 from backends.kernels.pair import Array
 from engine import autodiff, operators, value
 from engine.averaging import ExponentialMovingAverage
+from engine.convert import host_array
 from engine.layers.layer import Layer
 from engine.layers.normalization import BatchNorm
 from engine.layers.regularization import RandomLayer
@@ -228,7 +227,7 @@ class Hooks:
 
         def beside(original: Any, loss: Any, prediction: Any, values: Any, what: str) -> Any:
             if not isinstance(values, Value) and next(arrays_in(values), None) is None:
-                values, numbers = np.asarray(values), values
+                values, numbers = host_array(values), values
                 recorder.constant(values, numbers)
             return original(loss, prediction, values, what)
 
@@ -241,6 +240,7 @@ class Hooks:
         self._watch(Loss, "_beside", beside)
         self._again(Loss, "_check_classes")
         self._again(Loss, "_check_range")
+        self._again(Loss, "_check_weights")
         self._again(BinaryCrossEntropy, "_check_probabilities")
         self._keeps(CrossEntropy, "_class_weights", lambda weights: weights.array)
         for kind in (Metric, FunctionMetric):

@@ -500,6 +500,40 @@ def test_a_whole_net_shows_shapes():
     assert {"linear", "relu", "crossentropy", "weight", "bias", "2×8", "8 numbers", "4×2"} <= set(shown)
 
 
+def test_labels_of_a_small_net_hide_no_node_and_no_edge():
+    model = en.Sequential(en.Linear(3, 4), en.ReLU(), en.Dropout(0.5, generator=0), en.Linear(4, 2))
+    last = model.state_dict()
+    model.load_state_dict({**last, "3.bias": en.tensor(np.array([1.02, -1.02], np.float32))})
+    loss = en.CrossEntropy()(model(np.random.default_rng(0).normal(size=(5, 3))), np.array([0, 1, 0, 1, 1]))
+    loss.backward()
+    root = ElementTree.fromstring(graph(loss).to_svg())
+    nodes = [
+        tuple(float(one.get(name)) for name in ("x", "y", "width", "height"))
+        for group in root.iter(f"{SVG}g")
+        for one in group.iter(f"{SVG}rect")
+    ]
+    lines = []
+    for one in root.iter(f"{SVG}polyline"):
+        corners = np.array([[float(number) for number in pair.split(",")] for pair in one.get("points").split()])
+        lines += [start + (end - start) * share for start, end in pairwise(corners) for share in np.linspace(0, 1, 100)]
+    points = np.array(lines)
+    labels = [one for one in root.findall(f"{SVG}text") if one.get("stroke") == "#ffffff"]
+    assert {"[1.02, −1.02]", "4×2", "5 numbers"} <= {one.text for one in labels}
+    for one in labels:
+        x, y, width = float(one.get("x")), float(one.get("y")), 0.5 * 17 * len(one.text)
+        for left, top, wide, high in nodes:
+            apart = left > x + width / 2 or left + wide < x - width / 2 or top > y + 2 or top + high < y - 13
+            assert apart, one.text
+        hidden = (abs(points[:, 0] - x) < width / 2) & (points[:, 1] < y + 1) & (points[:, 1] > y - 12)
+        assert not hidden.any(), one.text
+
+
+def test_a_layout_makes_room_for_what_is_written_at_edges():
+    sizes, edges = [(50.0, 46.0)] * 3, [(0, 1), (1, 2), (0, 2)]
+    placed = layout(sizes, edges, 100, 40, [300.0, 10.0, 900.0])
+    assert [x for x, _ in placed.centres] == [25, 375, 525]  # a long edge has room enough
+
+
 def test_many_parallel_and_long_edges_are_drawn():
     x = leaf(1.5, "x")
     y = x

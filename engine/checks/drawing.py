@@ -2,6 +2,7 @@
 
 import html
 import math
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -15,7 +16,7 @@ FONT = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 SIZE, SMALL = 20, 17  # of the text in nodes and at edges
 HEIGHT, MARGIN = 46.0, 28.0
 COLUMN_GAP, ROW_GAP = 138.0, 62.0
-LABEL_GAP = 66.0  # what of an edge's width its labels leave free
+LABEL_GAP, WIDEST_WEDGE = 66.0, 340.0  # what of an edge's width its labels leave free; how far a fan is widened
 INK, LINE = "#1a1a1a", "#5a5a5a"
 FILLS = {"input": "#e8f1fa", "constant": "#f2f2f2", "operation": "#ffffff"}
 PLACES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.2, 0.8)  # where along an edge its labels may be
@@ -25,8 +26,8 @@ MOST_EDGES = 400  # up to this many, labels look for a free place
 def svg(picture: Picture) -> str:
     """The picture as an SVG document."""
     sizes = [_size(node) for node in picture.nodes]
-    lengths = [max(_width(edge.above, SMALL), _width(edge.below, SMALL)) + LABEL_GAP for edge in picture.edges]
-    placed = layout(sizes, [(edge.start, edge.end) for edge in picture.edges], COLUMN_GAP, ROW_GAP, lengths)
+    ends = [(edge.start, edge.end) for edge in picture.edges]
+    placed = layout(sizes, ends, COLUMN_GAP, ROW_GAP, _lengths(picture.edges))
     routes = [
         _trimmed(route, picture.nodes[edge.start], sizes[edge.start], picture.nodes[edge.end], sizes[edge.end])
         for route, edge in zip(placed.routes, picture.edges, strict=True)
@@ -149,8 +150,10 @@ def _parallel(edges: Sequence[PictureEdge]) -> list[float]:
         groups.setdefault((edge.start, edge.end), []).append(number)
     shifts = [0.0] * len(edges)
     for group in groups.values():
+        widest = max(_label_width(edges[number]) for number in group)
+        apart = max(140.0, 110.0 + 0.35 * widest)  # wide labels meet the bent ends of an edge unless it bends more
         for place, number in enumerate(group):
-            shifts[number] = 140.0 * (place - (len(group) - 1) / 2)
+            shifts[number] = apart * (place - (len(group) - 1) / 2)
     return shifts
 
 
@@ -208,6 +211,21 @@ def _slope(route: Sequence[Point], number: int) -> float:
 def _path(curve: Sequence[Point]) -> str:
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in curve)
     return f'<polyline points="{line}" fill="none" stroke="{LINE}" stroke-width="1.8" marker-end="url(#arrow)"/>'
+
+
+def _lengths(edges: Sequence[PictureEdge]) -> list[float]:
+    """How wide each edge must be for its labels; wider where it is one of a fan, whose edges leave them a wedge only."""
+    fan = Counter(edge.end for edge in edges)
+    lengths = []
+    for edge in edges:
+        width = _label_width(edge)
+        wedge = min(1.8 * width + 30, WIDEST_WEDGE) if fan[edge.end] > 2 else 0.0
+        lengths.append(max(width + LABEL_GAP, wedge))
+    return lengths
+
+
+def _label_width(edge: PictureEdge) -> float:
+    return max(_width(edge.above, SMALL), _width(edge.below, SMALL))
 
 
 # -- labels ----------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import os
 import re
 import stat
 import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
 
 import numpy as np
 import pytest

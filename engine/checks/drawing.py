@@ -214,7 +214,7 @@ def _path(curve: Sequence[Point]) -> str:
 
 
 def _lengths(edges: Sequence[PictureEdge]) -> list[float]:
-    """How wide each edge must be for its labels; wider where it is one of a fan, whose edges leave them a wedge only."""
+    """How wide each edge must be for its labels; wider in a fan, whose edges leave them a wedge only."""
     fan = Counter(edge.end for edge in edges)
     lengths = []
     for edge in edges:

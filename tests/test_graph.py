@@ -503,8 +503,7 @@ def test_a_whole_net_shows_shapes():
 
 def test_labels_of_a_small_net_hide_no_node_and_no_edge():
     model = en.Sequential(en.Linear(3, 4), en.ReLU(), en.Dropout(0.5, generator=0), en.Linear(4, 2))
-    last = model.state_dict()
-    model.load_state_dict({**last, "3.bias": en.tensor(np.array([1.02, -1.02], np.float32))})
+    model.load_state_dict({**model.state_dict(), "3.bias": en.tensor(np.array([1.02, -1.02], np.float32))})
     loss = en.CrossEntropy()(model(np.random.default_rng(0).normal(size=(5, 3))), np.array([0, 1, 0, 1, 1]))
     loss.backward()
     root = ElementTree.fromstring(graph(loss).to_svg())

@@ -60,11 +60,3 @@ class Stack(Pair):
     @staticmethod
     def forward(xp: Namespace, arrays: Sequence[Array], *, y: Array, axis: int) -> None:
         xp.stack(arrays, axis=axis, out=y)
-
-
-class Gather(Pair):
-    """y = the rows of x with these numbers: how a batch is drawn from a data set.   rows (batch,), y (batch, ...)."""
-
-    @staticmethod
-    def forward(xp: Namespace, x: Array, rows: Array, *, y: Array) -> None:
-        xp.take(x, rows, axis=0, out=y)

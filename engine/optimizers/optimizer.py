@@ -72,7 +72,6 @@ class Optimizer(Named, family="optimizer"):
     """
 
     states: ClassVar[tuple[str, ...]] = ()
-    per_step: ClassVar[tuple[str, ...]] = ()
     work: ClassVar[int] = 1
     needs_closure: ClassVar[bool] = False
     not_for_update: ClassVar[tuple[str, ...]] = ()  # settings that `corrections` alone reads

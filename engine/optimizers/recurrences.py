@@ -96,7 +96,7 @@ class RMSprop(Optimizer):
 class _AdamFamily(Optimizer, abstract=True):
     """What Adam, AdamW and NAdam share: two averages, and corrections that depend on the step count."""
 
-    states, work, per_step = kernels.Adam.states, kernels.Adam.work, kernels.Adam.per_step
+    states, work = kernels.Adam.states, kernels.Adam.work
 
     def __init__(
         self,
@@ -156,7 +156,6 @@ class AdamW(_AdamFamily):
 class NAdam(_AdamFamily):
     """Adam with Nesterov's look ahead.   Source: Dozat, "Incorporating Nesterov momentum into Adam" (2016)."""
 
-    per_step = kernels.NAdam.per_step
     not_for_update = ("momentum_decay",)
     update = staticmethod(kernels.NAdam.update)
 

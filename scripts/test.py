@@ -10,4 +10,4 @@ import _setup
 
 if __name__ == "__main__":
     os.chdir(str(_setup.ROOT))  # pytest finds its configuration and the tests from there
-    sys.exit(_setup.main(["sklearn", "plots", "test"], ["-m", "pytest", *sys.argv[1:]]))
+    sys.exit(_setup.main(["sklearn", "plots", "tables", "images", "test"], ["-m", "pytest", *sys.argv[1:]]))

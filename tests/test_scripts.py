@@ -309,7 +309,7 @@ def checkout(setup: ModuleType, tmp_path: Path) -> Path:
     (packages / "pip.py").touch()
     for module in ("engine", "pytest"):
         (packages / f"{module}.py").write_text(STAND_IN)
-    environment.write_stamp({"sklearn", "plots", "test", "cuda12"}, set())
+    environment.write_stamp({"sklearn", "plots", "tables", "images", "test", "cuda12"}, set())
     return tmp_path
 
 

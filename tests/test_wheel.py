@@ -19,8 +19,11 @@ BROUGHT_BY = {
     "numpy": "numpy",
     "safetensors": "safetensors",
     "rich": "rich",
+    "shtab": "shtab",
     "matplotlib": "plots",
     "sklearn": "sklearn",
+    "pyarrow": "tables",
+    "PIL": "images",
     "cupy": "cuda12",
     "cupyx": "cuda12",
     "cupy_backends": "cuda12",
@@ -45,13 +48,13 @@ def imported_modules(package: str) -> set[str]:
 
 
 def test_hard_dependencies() -> None:
-    assert names(PROJECT["dependencies"]) == {"numpy", "safetensors", "rich"}
+    assert names(PROJECT["dependencies"]) == {"numpy", "safetensors", "rich", "shtab"}
     assert "numpy>=2.1" in PROJECT["dependencies"]
     assert PROJECT["requires-python"] == ">=3.11"
 
 
 def test_extras() -> None:
-    assert set(EXTRAS) == {"cuda12", "cuda13", "plots", "sklearn", "test", "bench", "all"}
+    assert set(EXTRAS) == {"cuda12", "cuda13", "plots", "sklearn", "tables", "images", "test", "bench", "all"}
     assert names(EXTRAS["cuda12"]) == {"cupy-cuda12x"}
     assert names(EXTRAS["cuda13"]) == {"cupy-cuda13x"}
     (everything,) = EXTRAS["all"]

@@ -1,6 +1,7 @@
 """Is a setting what it should be? Numbers, flags and objects that a user gave; one clear line where one is not."""
 
 import math
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -64,6 +65,13 @@ def instance(owner: str, name: str, value: Any, kind: type[Kind], allowed: str) 
     if not isinstance(value, kind):
         raise ArgumentError(f"{owner}: {name} {shown(value)} was given; it is {allowed}.")
     return value
+
+
+def path_of(owner: str, name: str, value: Any) -> str:
+    """The path of a file or folder, as a text."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise ArgumentError(f"{owner}: {name} {shown(value)} was given; it is a path, a str or a pathlib.Path.")
+    return str(os.fspath(value))
 
 
 def model_dtype(owner: str, dtype: Any) -> "np.dtype[Any]":

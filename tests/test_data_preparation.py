@@ -51,6 +51,27 @@ def test_blocks_make_no_difference(monkeypatch):
     np.testing.assert_allclose(parts.scale, whole.scale, rtol=1e-14)
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+def test_as_good_as_two_passes_over_everything(monkeypatch, offset):
+    """Of numbers far from 0, with a first row far from the others, block by block."""
+    monkeypatch.setattr("engine.data.preparation._BLOCK", 10)
+    x = np.random.default_rng(2).normal(offset, 1.0, (1000, 2))
+    x[0] += 1e6
+    standardize = Standardize.fit(x)
+    np.testing.assert_allclose(standardize.mean, x.mean(axis=0), rtol=1e-14, atol=1e-12)
+    np.testing.assert_allclose(standardize.scale, x.std(axis=0), rtol=1e-12)
+
+
+def test_features_that_are_not_chosen_keep_their_values():
+    x = np.array([[1.0, 0.0, 5.0], [3.0, 1.0, 5.0]])
+    standardize = Standardize.fit(x, only=np.array([True, False, False]))
+    assert (standardize.mean.tolist(), standardize.scale.tolist()) == ([2, 0, 0], [1, 1, 1])
+    np.testing.assert_array_equal(standardize(x), [[-1, 0, 5], [1, 1, 5]])
+    for only in ([True, False], [1, 0, 1], [[True, True, True]]):
+        with pytest.raises(ShapeError, match=r"only is .*; it is True or False for each feature of a sample"):
+            Standardize.fit(x, only=only)
+
+
 def test_large_offsets_lose_nothing_in_float32():
     years = np.array([[2000.125], [2000.25], [2000.375]])
     np.testing.assert_allclose(Standardize.fit(years)(years)[:, 0], [-np.sqrt(1.5), 0, np.sqrt(1.5)], rtol=1e-6)

@@ -281,7 +281,7 @@ def test_unknown_names_and_options():
         load("moons", test_fraction=1)
     with pytest.raises(ArgumentError, match="seed -1 was given"):
         load("moons", seed=-1)
-    assert set(BUNDLED + MADE) == set(names())
+    assert {*BUNDLED, *MADE, "mnist", "fashion-mnist", "cifar-10"} == set(names())
 
 
 # -- made sets -----------------------------------------------------------------------------------------

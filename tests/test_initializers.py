@@ -15,6 +15,7 @@ SCALED = [
     ("he_uniform", 2 / 300, math.sqrt(6 / 300)),
     ("he_normal", 2 / 300, None),
     ("lecun_uniform", 1 / 300, math.sqrt(3 / 300)),
+    ("fan_in_uniform", 1 / 900, math.sqrt(1 / 300)),
     ("lecun_normal", 1 / 300, None),
 ]
 

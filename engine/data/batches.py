@@ -1,7 +1,7 @@
 """In which order are the samples seen? Batches drawn anew at every pass, the same on every device."""
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +9,9 @@ import numpy as np
 import backends
 from backends.kernels.pair import Array
 from engine.convert import normal_dtype
+from engine.data.augmentation import Augmentation, checked
 from engine.data.dataset import Dataset, as_numbers, check_finite
+from engine.data.rows import Rows
 from engine.errors import ArgumentError, DataError, DeviceError
 from engine.tensor import Tensor
 
@@ -24,6 +26,9 @@ class Batches:
     would have gone.
 
     A batch is one gather of rows. On a GPU the data is copied over once, where a quarter of the free memory holds it.
+    `Rows` of a file stay there: each batch is read and prepared by itself. The augmentations of batch b of pass p draw
+    from ``numpy.random.PCG64([seed, p, b, k])``, k counting them from 1.
+
     Batches in the stored order are read-only views on the CPU; so is the one batch that holds everything, which is
     never shuffled: its gradient does not depend on the order of its rows.
 
@@ -46,6 +51,7 @@ class Batches:
         device: Any = "cpu",
         dtype: Any = None,
         passes: int = 0,
+        augment: Iterable[Augmentation] = (),
     ) -> None:
         self.backend = backends.get(device)
         self._alone = not isinstance(data, (Dataset, tuple))
@@ -60,6 +66,7 @@ class Batches:
         self.dtype = None if dtype is None else normal_dtype(dtype)
         self.passes = _whole("passes", passes, 0)
         self.skip = 0
+        self.augment = checked(augment, self.arrays[0].shape[1:], self.arrays[0].dtype)
         self._placed = False
 
     def _parts(self, data: Any) -> tuple[Array, ...]:
@@ -84,12 +91,15 @@ class Batches:
                 f"batches: {name} is on {part.device}, the batches are for {self.backend.device}. "
                 f"Use device={part.device!r}."
             )
-        array = part.array if isinstance(part, Tensor) else as_numbers("batches", name, part)
+        if isinstance(part, Tensor):
+            array = part.array
+        else:
+            array = part if isinstance(part, Rows) else as_numbers("batches", name, part)
         if not array.ndim or not array.size:
             raise DataError(
                 f"batches: {name} has shape {array.shape}; at least one sample is needed, along the first axis."
             )
-        if isinstance(array, np.ndarray):  # a device is not asked: that would wait for all its work
+        if isinstance(array, (np.ndarray, Rows)):  # a device is not asked: that would wait for all its work
             check_finite("batches", name, array)
         return array
 
@@ -110,12 +120,15 @@ class Batches:
         return self._pass(number, first)
 
     def _place(self) -> None:
-        # Once, at the first pass: rows are then gathered where they are needed.
+        # Once, at the first pass: rows are then gathered where they are needed. Rows of a file are not: they are read
+        # by the batch because they are larger than memory.
         if self._placed or self.backend.device == "cpu":
             return
         on_host = sum(array.nbytes for array in self.arrays if isinstance(array, np.ndarray))
         if on_host <= self.backend.memory().get("free", 0) // 4:
-            self.arrays = tuple(self.backend.asarray(array) for array in self.arrays)
+            self.arrays = tuple(
+                array if isinstance(array, Rows) else self.backend.asarray(array) for array in self.arrays
+            )
         self._placed = True
 
     def _pass(self, number: int, first: int) -> Iterator[Any]:
@@ -126,6 +139,8 @@ class Batches:
         for batch in range(first, len(self)):
             rows = slice(batch * self.batch_size, min((batch + 1) * self.batch_size, self.samples))
             tensors = tuple(self._tensor(array, rows, order, placed_order) for array in self.arrays)
+            if self.augment:
+                tensors = (self._augmented(tensors[0], number, batch), *tensors[1:])
             yield tensors[0] if self._alone else tensors
 
     def _tensor(self, array: Array, rows: slice, order: np.ndarray[Any, Any] | None, placed_order: Array) -> Tensor:
@@ -135,10 +150,19 @@ class Batches:
                 part.flags.writeable = False  # of the view alone: a change in place must not reach the data
         elif self.backend.owns(array):
             part = self.backend.xp.take(array, placed_order[rows], axis=0)
+        elif isinstance(array, Rows):
+            part = array[order[rows]]
         else:
             part = np.take(array, order[rows], axis=0)
         wanted = self.dtype if part.dtype.kind == "f" else None
         return Tensor.wrap(self.backend.asarray(part, wanted), self.backend)
+
+    def _augmented(self, samples: Tensor, number: int, batch: int) -> Tensor:
+        array = samples.array
+        for which, one in enumerate(self.augment, start=1):  # from 1: a list that ends in zeros is the shorter list
+            generator = np.random.Generator(np.random.PCG64([self.seed, number, batch, which]))
+            array = one(array, generator, self.backend)
+        return Tensor.wrap(array, self.backend)
 
     def __repr__(self) -> str:
         return f"Batches({len(self)} of {self.batch_size}, {self.samples} samples, on {self.backend.device})"
@@ -154,12 +178,13 @@ def batches(
     device: Any = "cpu",
     dtype: Any = None,
     passes: int = 0,
+    augment: Iterable[Augmentation] = (),
 ) -> Batches:
     """The data in batches of Tensors on a device, in a new order at every pass.
 
     Args:
         data: a Dataset or a tuple of arrays such as (x, y): each batch is a tuple of Tensors; one array: each batch is
-            one Tensor. Tensors are gathered on their own device.
+            one Tensor. Tensors are gathered on their own device; `Rows` are read from their file.
         batch_size: 1 or above (one batch where it is larger than the data), or "all": gradient descent.
         seed: the same seed gives the same orders.
         shuffle: False keeps the stored order.
@@ -167,9 +192,11 @@ def batches(
         device: where the Tensors are to be.
         dtype: what floats are converted to; integers and bools stay. None keeps the stored dtype.
         passes: how many passes were made before.
+        augment: what changes the first array's batches at random, in this order, such as (Flip(), Shift(2)): for
+            training alone.
 
     Raises:
-        ArgumentError: a batch size, seed or number of passes that is none.
+        ArgumentError: a batch size, seed or number of passes that is none; an augmentation that does not fit.
         DataError: no samples, different lengths, values that are not finite.
 
     >>> import numpy as np
@@ -181,7 +208,15 @@ def batches(
     (3, 1)
     """
     return Batches(
-        data, batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last, device=device, dtype=dtype, passes=passes
+        data,
+        batch_size,
+        seed=seed,
+        shuffle=shuffle,
+        drop_last=drop_last,
+        device=device,
+        dtype=dtype,
+        passes=passes,
+        augment=augment,
     )
 
 

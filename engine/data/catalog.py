@@ -7,12 +7,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from engine.data import synthetic
+from engine.data import download, official, synthetic
 from engine.data.dataset import Dataset, Task, split
-from engine.data.preparation import Preparation, Scale, Standardize
-from engine.errors import ArgumentError, DataError, unknown_name
+from engine.data.preparation import Scaling
+from engine.errors import DataError, unknown_name
 
 Parts = tuple[Dataset, Dataset]
+Progress = download.Progress
 
 
 class Entry(NamedTuple):
@@ -23,8 +24,11 @@ class Entry(NamedTuple):
         description: one line for lists and help.
         task: what its targets are.
         source: "made" (by a formula), "bundled" (in scikit-learn's package), "files" (on disk).
-        make: ``make(seed=, test_fraction=, data_dir=, **options)`` returns (training part, test part), prepared.
+        make: ``make(seed=, test_fraction=, data_dir=, progress=, **options)`` returns (training part, test part), raw.
         options: the names of make's further arguments.
+        scaling: how features are prepared by default: "none", "scale" by the factor, "standardize".
+        factor: for "scale".
+        target_scaling: whether targets are standardised by default.
     """
 
     name: str
@@ -33,56 +37,55 @@ class Entry(NamedTuple):
     source: Literal["made", "bundled", "files"]
     make: Callable[..., Parts]
     options: tuple[str, ...] = ()
+    scaling: Scaling = "none"
+    factor: float | None = None
+    target_scaling: bool = False
 
 
-def load(
+def raw(
     name: str,
     *,
     seed: int = 0,
     test_fraction: float = 0.2,
     data_dir: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
     **options: Any,
 ) -> Parts:
-    """A data set by name: (training part, test part), x float32 and prepared by what the training part shows alone.
+    """(training part, test part) of a set by name, before anything is done to its numbers: pixels are as stored.
 
-    Labels are int64 (samples,), regression targets float32 (samples, 1). The bundled sets are standardised, digits
-    scaled to 0..1. Targets of "diabetes" are standardised as well, so that a network trains on them from its first
-    step: losses and errors are in standard deviations, R2 is the same in either unit, and
-        ``test.target_preparation.undo(predictions)`` gives the original one.
+    "mnist", "fashion-mnist" and "cifar-10" come in their official parts: seed and test_fraction change nothing. Their
+    files are looked for in data_dir (or where the variable ENGINE_DATA leads), then in the user's cache, and are
+    downloaded into the cache otherwise; every compressed file is compared with its published SHA-256.
 
     Args:
         name: one of ``names()``.
         seed: the same seed gives the same points and the same split.
         test_fraction: how much is held out, stratified by class where there are classes.
-        data_dir: where the sets that are read from files lie.
+        data_dir: a folder with one folder a set, such as ``mnist/``, that holds the official files.
+        progress: called as progress(file name, bytes so far, bytes in all or None) while a file is downloaded.
         options: of the made sets: samples, noise, and what their functions in ``engine.data.synthetic`` name.
 
     Raises:
         UnknownNameError: no such set, or no such option of it.
-        DataError: scikit-learn is needed and is not installed.
+        DataError: scikit-learn is needed and is not installed; a file is wrong, or is missing and cannot be downloaded.
+        FileError: the cache cannot be written.
 
-    >>> train, test = load("moons", samples=100, noise=0.05)
-    >>> len(train), len(test), train.x.dtype, train.class_names
-    (80, 20, dtype('float32'), ('upper', 'lower'))
+    >>> train, test = raw("moons", samples=100)
+    >>> len(train), len(test), train.preparation
+    (80, 20, ())
     """
     if name not in ENTRIES:
         raise unknown_name("data set", str(name), ENTRIES)
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ArgumentError(f"load: seed {seed!r} was given; a seed is a whole number, 0 or above.")
-    if not 0 < test_fraction < 1:
-        raise ArgumentError(
-            f"load: test_fraction {test_fraction} was given; allowed are numbers between 0 and 1, both excluded."
-        )
     entry = ENTRIES[name]
     for option in options:
         if option not in entry.options:
             known = entry.options or ("(none)",)
             raise unknown_name(f"option of data set {name!r}", option, known)
-    return entry.make(seed=seed, test_fraction=test_fraction, data_dir=data_dir, **options)
+    return entry.make(seed=seed, test_fraction=test_fraction, data_dir=data_dir, progress=progress, **options)
 
 
 def names() -> tuple[str, ...]:
-    """The names that ``load`` knows.
+    """The names of the sets that are known.
 
     >>> "digits" in names()
     True
@@ -90,12 +93,14 @@ def names() -> tuple[str, ...]:
     return tuple(ENTRIES)
 
 
-def _made(function: Callable[..., Dataset], seed: int, test_fraction: float, data_dir: Any, **options: Any) -> Parts:
+def _made(
+    function: Callable[..., Dataset], seed: int, test_fraction: float, data_dir: Any, progress: Any, **options: Any
+) -> Parts:
     return split(function(seed=seed, **options), test_fraction, seed=seed)
 
 
 def _bundled(
-    loader: str, name: str, task: Task, factor: float | None, seed: int, test_fraction: float, data_dir: Any
+    loader: str, name: str, task: Task, seed: int, test_fraction: float, data_dir: Any, progress: Any
 ) -> Parts:
     try:
         from sklearn import datasets  # heavy, and an extra: only when one of its sets is asked for
@@ -109,15 +114,11 @@ def _bundled(
     labelled = task != "regression"
     classes = tuple(str(label) for label in bunch.target_names) if labelled else None
     y = bunch.target.astype(np.int64) if labelled else bunch.target.reshape(-1, 1)
-    train, test = split(Dataset(bunch.data, y, name, features, classes, task), test_fraction, seed=seed)
-    scaling = Standardize.fit(train.x) if factor is None else Scale(factor)
-    unit = None if labelled else Standardize.fit(train.y)
-    return _prepared(train, scaling, unit), _prepared(test, scaling, unit)
+    return split(Dataset(bunch.data, y, name, features, classes, task), test_fraction, seed=seed)
 
 
-def _prepared(part: Dataset, scaling: Preparation, unit: Standardize | None) -> Dataset:
-    y = part.y if unit is None else unit(part.y)
-    return Dataset(scaling(part.x), y, part.name, part.feature_names, part.class_names, part.task, (scaling,), unit)
+def _published(name: str, seed: int, test_fraction: float, data_dir: Any, progress: Any) -> Parts:
+    return official.load(name, data_dir=data_dir, progress=progress)  # in the published parts: nothing is drawn
 
 
 def _made_entry(function: Callable[..., Dataset], task: Task, description: str, *options: str) -> Entry:
@@ -125,7 +126,13 @@ def _made_entry(function: Callable[..., Dataset], task: Task, description: str, 
 
 
 def _bundled_entry(name: str, task: Task, description: str, loader: str, factor: float | None = None) -> Entry:
-    return Entry(name, description, task, "bundled", partial(_bundled, loader, name, task, factor))
+    make = partial(_bundled, loader, name, task)
+    scaling: Scaling = "standardize" if factor is None else "scale"
+    return Entry(name, description, task, "bundled", make, (), scaling, factor, target_scaling=task == "regression")
+
+
+def _published_entry(name: str, description: str) -> Entry:
+    return Entry(name, description, "multiclass", "files", partial(_published, name), (), "scale", 1 / 255)
 
 
 ENTRIES: dict[str, Entry] = {
@@ -140,6 +147,9 @@ ENTRIES: dict[str, Entry] = {
         _bundled_entry(
             "diabetes", "regression", "442 patients, 10 measurements: progress of diabetes in a year", "load_diabetes"
         ),
+        _published_entry("mnist", "70,000 handwritten digits, 28 x 28 pixels"),
+        _published_entry("fashion-mnist", "70,000 pictures of clothes, 28 x 28 pixels"),
+        _published_entry("cifar-10", "60,000 photographs of animals and vehicles, 3 x 32 x 32 pixels"),
         _made_entry(synthetic.xor, "binary", "four clouds on the corners of a square, opposite ones alike"),
         _made_entry(synthetic.circle, "binary", "inside and outside a circle", "centre", "radius"),
         _made_entry(synthetic.spirals, "binary", "two arms wound around each other", "arms", "turns"),

@@ -3,15 +3,19 @@
 import copy
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from engine.convert import host_array
-from engine.data.preparation import Preparation, Standardize, row_blocks
+from engine.data.preparation import Preparation, Standardize, apply, row_blocks
+from engine.data.rows import Rows
 from engine.errors import ArgumentError, DataError, DtypeError, ShapeError, unknown_name
 from engine.random import as_generator
 from engine.settings import instance, number, shown
+
+if TYPE_CHECKING:
+    from engine.data.intake import Intake
 
 Task = Literal["binary", "multiclass", "multilabel", "regression"]
 TASKS: tuple[Task, ...] = ("binary", "multiclass", "multilabel", "regression")
@@ -22,11 +26,12 @@ _HIGHEST_LABEL = 1_000_000  # a larger one is an identifier or a year, not a cla
 class Dataset:
     """Samples with their targets.
 
-    The arrays are kept, not copied; floats in Python lists become float32. Regression targets of an integer dtype
+    The arrays are kept, not copied; features that are `Rows` of a file stay there, through splits and preparations, and
+    are read when batches are made; floats in Python lists become float32. Regression targets of an integer dtype
     become float32, labels become int64.
 
     Args:
-        x: features (samples, ...): numbers, finite.
+        x: features (samples, ...): numbers, finite; an array, or `Rows`.
         y: targets: labels (samples,) from 0 for "binary" and "multiclass"; 0 or 1 in (samples, classes) for
             "multilabel"; finite numbers (samples,) or (samples, outputs) for "regression".
         name: what messages call it.
@@ -37,6 +42,9 @@ class Dataset:
         preparation: what was applied to x, in order.
         target_preparation: what was applied to y of a regression; its ``undo`` turns predictions into the original
             unit.
+
+    Attributes:
+        intake: what does to further files what was done to this data, where `engine.data.load` made it; else None.
 
     Raises:
         DataError: nothing in it, different lengths, a NaN or an infinity (first row and column), labels that are not
@@ -50,7 +58,7 @@ class Dataset:
            [4., 5.]], dtype=float32)
     """
 
-    x: np.ndarray[Any, Any]
+    x: Any  # an array, or Rows, which have of it what batches need
     y: np.ndarray[Any, Any]
     name: str
     feature_names: tuple[str, ...] | None
@@ -58,6 +66,7 @@ class Dataset:
     task: Task
     preparation: tuple[Preparation, ...]
     target_preparation: Standardize | None
+    intake: "Intake | None"
 
     def __init__(
         self,
@@ -70,7 +79,7 @@ class Dataset:
         preparation: Sequence[Preparation] = (),
         target_preparation: Standardize | None = None,
     ) -> None:
-        x, y = as_numbers(name, "x", x), as_numbers(name, "y", y)
+        x, y = x if isinstance(x, Rows) else as_numbers(name, "x", x), as_numbers(name, "y", y)
         if not x.ndim or not y.ndim:
             raise DataError(f"{name}: x has shape {x.shape}, y {y.shape}; the first axis of both is the samples.")
         if len(x) != len(y):
@@ -97,6 +106,7 @@ class Dataset:
             task=task,
             preparation=tuple(preparation),
             target_preparation=target_preparation,
+            intake=None,
         )
 
     def _set(self, **values: Any) -> None:
@@ -116,7 +126,7 @@ class Dataset:
             )
         try:
             index = rows if isinstance(rows, slice) else host_array(rows)
-            x, y = self.x[index], self.y[index]
+            x, y = self.x.part(index) if isinstance(self.x, Rows) else self.x[index], self.y[index]
         except (IndexError, TypeError, ShapeError, DtypeError):
             raise DataError(
                 f"{self.name}[{shown(rows)}]: rows are a slice, whole numbers from 0 to {len(self) - 1}, or True and "
@@ -156,6 +166,26 @@ class Dataset:
         same._set(x=self.x.astype(dtype, copy=False), y=y)
         return same
 
+    def prepared(
+        self, preparation: Sequence[Preparation], target_preparation: Standardize | None = None, dtype: Any = np.float32
+    ) -> "Dataset":
+        """The same data with these applied to x, and to y of a regression, in this dtype; noted after earlier ones.
+
+        >>> from engine.data.preparation import Scale
+        >>> Dataset([[0.0], [16.0]], [0, 1]).prepared([Scale(1 / 16)]).x.tolist()
+        [[0.0], [1.0]]
+        """
+        same = copy.copy(self)  # not built anew: names and labels were checked
+        x = self.x.prepared(preparation, dtype) if isinstance(self.x, Rows) else apply(preparation, self.x, dtype)
+        if self.x.dtype.itemsize > 1:  # bytes are not looked through: whatever a pixel is scaled by leaves it finite
+            check_finite(self.name, "x", x)
+        same._set(x=x, preparation=(*self.preparation, *preparation), intake=None)
+        if target_preparation is not None:
+            y = target_preparation(self.y, dtype)
+            check_finite(self.name, "y", y)
+            same._set(y=y, target_preparation=target_preparation)
+        return same
+
 
 def as_numbers(name: str, part: str, values: Any) -> np.ndarray[Any, Any]:
     """The values as an array of numbers; Python floats become float32, arrays keep their dtype."""
@@ -172,9 +202,12 @@ def as_numbers(name: str, part: str, values: Any) -> np.ndarray[Any, Any]:
         ) from None
 
 
-def check_finite(name: str, part: str, array: np.ndarray[Any, Any]) -> None:
-    """Refuse NaN and infinities, naming the first row and column; in blocks, so that large files stay on the disk."""
-    if array.dtype.kind != "f":
+def check_finite(name: str, part: str, array: Any) -> None:
+    """Refuse NaN and infinities, naming the first row and column; in blocks, so that large files stay on the disk.
+
+    `Rows` are looked through once: they, their parts and what they are prepared to are then known to be finite.
+    """
+    if array.dtype.kind != "f" or (isinstance(array, Rows) and array.checked):
         return
     for start, block in row_blocks(array):
         finite = np.isfinite(block)
@@ -186,6 +219,8 @@ def check_finite(name: str, part: str, array: np.ndarray[Any, Any]) -> None:
                 f"{name}: {part} is {value} at row {row}{column} (counted from 0); values must be finite. "
                 "Remove or fill them."
             )
+    if isinstance(array, Rows):
+        array.checked = True
 
 
 def _task(y: np.ndarray[Any, Any]) -> Task:

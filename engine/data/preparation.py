@@ -1,8 +1,8 @@
 """What is done to features before a network sees them? Scaling that is fitted, applied, undone and stored."""
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -10,15 +10,17 @@ from engine.errors import ArgumentError, DataError, ShapeError, unknown_name
 from engine.settings import number
 
 Numbers = np.ndarray[Any, Any]
+Scaling = Literal["none", "scale", "standardize"]
+SCALINGS: tuple[Scaling, ...] = ("none", "scale", "standardize")
 
 _BLOCK = 1 << 20  # numbers looked at together: 8 MB of float64, so that a file larger than memory stays on the disk
 
 
-def row_blocks(array: Numbers) -> Iterator[tuple[int, Numbers]]:
-    """The array in blocks of rows, each with the number of its first row."""
+def row_blocks(array: Any) -> Iterator[tuple[int, Numbers]]:
+    """The array, or the rows of a file, in blocks of rows, each with the number of its first row."""
     rows = max(1, _BLOCK // max(1, math.prod(array.shape[1:])))
     for start in range(0, len(array), rows):
-        yield start, array[start : start + rows]
+        yield start, np.asarray(array[start : start + rows])
 
 
 class Preparation:
@@ -109,18 +111,41 @@ class Standardize(Preparation):
             )
 
     @classmethod
-    def fit(cls, x: Numbers) -> Self:
-        """Mean and scale of each column of x (samples, ...), summed in float64."""
-        x = np.asarray(x)
+    def fit(cls, x: Any, only: Any = None) -> Self:
+        """Mean and scale of each column of x (samples, ...), summed in float64; x is read once, in blocks of rows.
+
+        Args:
+            x: an array, or `Rows` of a file.
+            only: True for each feature to standardise, in the shape of a sample; the others keep their values. None for
+                all of them.
+
+        >>> Standardize.fit(np.array([[1.0, 0.0], [3.0, 1.0]]), only=[True, False])(np.array([[5.0, 1.0]])).tolist()
+        [[3.0, 1.0]]
+        """
+        x = x if hasattr(x, "shape") else np.asarray(x)
         if not x.ndim or not len(x):
             raise DataError(f"Standardize.fit: x has shape {x.shape}; at least one sample is needed.")
-        mean = sum((block.sum(axis=0, dtype=np.float64) for _, block in row_blocks(x)), np.float64(0)) / len(x)
-        squares = sum((np.square(block - mean).sum(axis=0) for _, block in row_blocks(x)), np.float64(0))
-        first = np.asarray(x[0], dtype=np.float64)
-        constant = np.all([(block == x[0]).all(axis=0) for _, block in row_blocks(x)], axis=0)
+        chosen = np.ones(x.shape[1:], bool) if only is None else np.asarray(only)
+        if chosen.dtype != bool or chosen.shape != x.shape[1:]:
+            raise ShapeError(
+                f"Standardize.fit: only is {chosen.dtype} of shape {chosen.shape}; it is True or False for each "
+                f"feature of a sample, of shape {x.shape[1:]}."
+            )
+        first = np.asarray(x[:1])[0]
+        mean, squares, constant = np.zeros(x.shape[1:]), np.zeros(x.shape[1:]), np.ones(x.shape[1:], bool)
+        for start, block in row_blocks(x):
+            # Two passes over a block while it is in the cache; then the rows so far and the block are one sample.
+            # Source: Chan, Golub and LeVeque (1983), "Algorithms for computing the sample variance".
+            constant &= (block == first).all(axis=0)
+            rows = len(block)
+            block_mean = block.sum(axis=0, dtype=np.float64) / rows
+            apart = block_mean - mean
+            squares += np.square(block - block_mean).sum(axis=0) + np.square(apart) * (start * rows / (start + rows))
+            mean += apart * (rows / (start + rows))
         scale = np.sqrt(squares / len(x))
         # a constant column's mean is rounded: take the value itself, so that the column becomes exactly 0
-        return cls(np.where(constant, first, mean), np.where(constant | (scale == 0), 1.0, scale))
+        mean = np.where(chosen, np.where(constant, first, mean), 0.0)
+        return cls(mean, np.where(constant | (scale == 0) | ~chosen, 1.0, scale))
 
     def __call__(self, x: Numbers, dtype: Any = np.float32) -> Numbers:
         out = _compute(np.subtract, self._checked(x), self.mean, dtype)
@@ -165,6 +190,30 @@ def from_dict(stored: Mapping[str, Any]) -> Preparation:
         return _KINDS[kind].from_dict(stored)
     except KeyError as missing:
         raise ArgumentError(f"preparation {kind!r}: {missing} is missing in {', '.join(stored)}.") from None
+
+
+def fit(scaling: Scaling, x: Any, factor: float | None = None, only: Any = None) -> tuple[Preparation, ...]:
+    """What prepares features as x (samples, ...) shows: nothing, a factor (1/255 where none is given), mean and scale.
+
+    >>> fit("standardize", np.array([[1.0], [3.0]]))[0](np.array([[5.0]])).tolist(), fit("none", np.ones((1, 1)))
+    ([[3.0]], ())
+    """
+    if scaling not in SCALINGS:
+        raise unknown_name("scaling", scaling, SCALINGS)
+    if scaling == "scale":
+        return (Scale(1 / 255 if factor is None else factor),)
+    return (Standardize.fit(x, only),) if scaling == "standardize" else ()
+
+
+def apply(preparations: Sequence[Preparation], x: Numbers, dtype: Any = np.float32) -> Numbers:
+    """x with every preparation applied in order, in this dtype.
+
+    >>> apply((Scale(2.0), Scale(0.25)), np.array([[4]]))
+    array([[2.]], dtype=float32)
+    """
+    for preparation in preparations[:-1]:
+        x = preparation(x, np.float64)  # rounded once, at the end
+    return preparations[-1](x, dtype) if preparations else x.astype(dtype, copy=False)
 
 
 def _compute(function: Any, x: Numbers, constant: Any, dtype: Any) -> Numbers:

@@ -27,7 +27,7 @@ class Linear(Layer):
         in_features, out_features: the widths.
         bias: whether there is one.
         initializer: of the weight, by name or as an object (see `engine.initializers`); biases start at 0. The default
-            ``he_normal`` suits ReLU; ``glorot_uniform`` suits tanh and sigmoid.
+            ``fan_in_uniform`` is PyTorch's; ``he_normal`` suits deep ReLU networks, ``glorot_uniform`` tanh, sigmoid.
         generator: where first weights are drawn from, a numpy.random.Generator or a seed; `en.seed` rules the default.
         dtype, device: of the parameters.
 
@@ -45,7 +45,7 @@ class Linear(Layer):
         out_features: int,
         bias: bool = True,
         *,
-        initializer: Any = "he_normal",
+        initializer: Any = "fan_in_uniform",
         generator: "int | np.random.Generator | None" = None,
         dtype: Any = "float32",
         device: str | Backend = "cpu",
@@ -93,7 +93,7 @@ class Maxout(Layer):
         out_features: int,
         pieces: int = 2,
         *,
-        initializer: Any = "he_normal",
+        initializer: Any = "fan_in_uniform",
         generator: "int | np.random.Generator | None" = None,
         dtype: Any = "float32",
         device: str | Backend = "cpu",

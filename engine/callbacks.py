@@ -47,6 +47,8 @@ class Callback:
 class EarlyStopping(Callback):
     """Stop when the watched value has not become better for ``patience`` epochs, and go back to the best weights.
 
+    A fit that goes on after one that was stopped so waits for ``patience`` epochs anew.
+
     Args:
         patience: how many epochs without improvement are too many.
         monitor: a column of the history; by default "validation_loss", or "loss" where there is no validation.
@@ -73,8 +75,14 @@ class EarlyStopping(Callback):
         self.restore_best = flag("EarlyStopping", "restore_best", restore_best)
         self.best: float | None = None
         self.best_epoch = 0
+        self._waits_since = 0
+        self._stopped = False
         self._best_weights: dict[str, Tensor] | None = None
         self._best_average: dict[str, Any] = {}
+
+    def fit_begin(self, trainer: "Trainer") -> None:
+        if self._stopped:
+            self._waits_since, self._stopped = trainer.epoch, False
 
     def epoch_end(self, trainer: "Trainer", epoch: int, values: dict[str, float]) -> None:
         monitor = self.monitor or ("validation_loss" if "validation_loss" in values else "loss")
@@ -87,7 +95,8 @@ class EarlyStopping(Callback):
             if self.restore_best:
                 self._best_weights = trainer.model.state_dict()
                 self._best_average = {} if trainer.ema is None else trainer.ema.state()
-        elif epoch - self.best_epoch >= self.patience:
+        elif epoch - max(self.best_epoch, self._waits_since) >= self.patience:
+            self._stopped = True
             trainer.stop(f"{monitor} has not become better for {self.patience} epochs")
 
     def _better(self, value: float, smaller: bool) -> bool:
@@ -104,10 +113,12 @@ class EarlyStopping(Callback):
     def state(self) -> dict[str, Any]:
         weights = {f"weights/{name}": one.numpy() for name, one in (self._best_weights or {}).items()}
         average = {f"average/{name}": array for name, array in self._best_average.items()}
-        return {"best": self.best, "best_epoch": self.best_epoch, **weights, **average}
+        waiting = {"waits_since": self._waits_since, "stopped": self._stopped}
+        return {"best": self.best, "best_epoch": self.best_epoch, **waiting, **weights, **average}
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self._waits_since, self._stopped = state["waits_since"], state["stopped"]
 
         def group(name: str) -> dict[str, Any]:
             return {key.removeprefix(name): one for key, one in state.items() if key.startswith(name)}

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ from engine import autodiff, resuming
 from engine.averaging import ExponentialMovingAverage
 from engine.callbacks import Callback, StepBelow
 from engine.checkpoint import load_state, save_state
-from engine.data import Batches
+from engine.data import Augmentation, Batches
 from engine.data.batches import BatchSize
 from engine.divergence import Undo, first_not_finite
 from engine.errors import ArgumentError, DataError, EngineError, NotFiniteError
@@ -37,6 +36,7 @@ from engine.trainer_arguments import (
 )
 
 Counted = tuple[int, Tensor, float]  # a batch's number, its loss, and how much it counts
+Watch = Callable[[Tensor, Tensor], object]  # told of the outputs and the targets of a batch
 
 
 class Trainer:
@@ -106,12 +106,18 @@ class Trainer:
         self.history = History()
         self.batches_per_epoch = 0
         self.stop_reason: str | None = None
-        self._within_epoch = False
+        self._so_far: resuming.SoFar | None = None  # of the epoch that is under way
+        self._busy = False  # between two events, where the parts of a state do not belong together
 
     @property
     def device(self) -> str:
         """Where the model is trained."""
         return self.backend.device
+
+    @property
+    def within_epoch(self) -> bool:
+        """Whether an epoch is under way; after ``load``, whether the next fit begins with the rest of one."""
+        return self._so_far is not None
 
     @property
     def dtype(self) -> "np.dtype[Any]":
@@ -134,17 +140,19 @@ class Trainer:
         shuffle: bool = True,
         drop_last: bool = False,
         stop: StepBelow | None = None,
+        augment: Iterable[Augmentation] = (),
     ) -> History:
         """Train for ``epochs`` more epochs; returns the history of all epochs so far.
 
         Args:
             data: a Dataset, (x, y), or (x, y, sample weights).
-            epochs: how many.
+            epochs: how many; the first is the rest of one, where ``load`` took back a state from within an epoch.
             batch_size: samples a step; "all" is gradient descent, 1 is stochastic.
             validation: data that is evaluated after every epoch.
             shuffle: a new order for every epoch, by (seed, epoch).
             drop_last: leave out the last batch where it is short.
             stop: a rule such as `StepBelow`.
+            augment: random changes of the training batches, such as (Flip(), Shift(2)); the validation sees none.
 
         Raises:
             NotFiniteError: a loss or a gradient was NaN or infinite; the model is as it was after the step before.
@@ -152,25 +160,38 @@ class Trainer:
         epochs = whole("Trainer", "epochs", epochs, 0)
         if stop is not None and not isinstance(stop, StepBelow):
             raise ArgumentError(f"Trainer: stop {shown(stop)} was given; it is a rule, such as StepBelow(1e-3).")
-        batches = self._batches(data, batch_size, shuffle=shuffle, drop_last=drop_last)
+        batches = self._batches(data, batch_size, shuffle=shuffle, drop_last=drop_last, augment=augment)
         check_batches(self.model, batches)
         held_out = None if validation is None else self._batches(validation, 1024, shuffle=False)
         if held_out is not None:  # what does not fit is told before the weights change
             with self._mode(training=False):
                 self._judge(next(iter(held_out)), copy.deepcopy(self._metrics))
-        self.batches_per_epoch, self.stop_reason = len(batches), None
+        self.batches_per_epoch = len(batches)
+        if self._so_far is not None:
+            self._so_far.check(batches)
+        elif epochs:
+            self.stop_reason = None
         self._tell("fit_begin")
+        self._busy = True
         try:
             for _ in range(epochs):
                 self._epoch(batches, held_out, stop)
                 if self.stop_reason is not None:
                     break
         finally:
-            self._within_epoch = False
+            self._busy, self._so_far = False, None
             self._tell("fit_end")
         return self.history
 
-    def _batches(self, data: Any, batch_size: BatchSize, *, shuffle: bool, drop_last: bool = False) -> Batches:
+    def _batches(
+        self,
+        data: Any,
+        batch_size: BatchSize,
+        *,
+        shuffle: bool,
+        drop_last: bool = False,
+        augment: Iterable[Augmentation] = (),
+    ) -> Batches:
         check_form(data)
         batches = Batches(
             data,
@@ -180,42 +201,41 @@ class Trainer:
             drop_last=drop_last,
             device=self.backend,
             dtype=self.dtype,
+            augment=augment,
         )
         check_sample_weights(batches)
         return batches
 
     def _epoch(self, batches: Batches, held_out: Batches | None, stop: StepBelow | None) -> None:
         number = self.epoch + 1
-        start = time.perf_counter()
-        self._within_epoch = True
+        if self._so_far is None:
+            self._so_far = resuming.SoFar.begin(batches)
+            for metric in self._metrics.values():
+                metric.reset()
+        so_far = self._so_far
+        so_far.go_on()
         self._tell("epoch_begin", number)
-        for metric in self._metrics.values():
-            metric.reset()
-        total = counted = 0.0
-        batches.passes = self.epoch
+        batches.passes, batches.skip = self.epoch, so_far.batches
         undo = Undo(self.model)
         with self._mode(training=True):
             for group in _groups(batches, self.accumulate):
-                for value, count in self._group(group, number, stop, undo):
-                    total, counted = total + value * self._share(count), counted + count
-                if self.stop_reason is not None:
+                if so_far.batches and self.stop_reason is not None:
                     break
-        self._within_epoch = False
-        values = {"loss": total / counted}
+                self._group(group, number, stop, undo)
+        self._so_far = None
+        values = {"loss": so_far.total / so_far.counted}
         values.update({name: metric.result() for name, metric in self._metrics.items()})
         if held_out is not None:
             values.update({f"validation_{name}": value for name, value in self._evaluate(held_out).items()})
         for schedule in self.optimizer.schedules():
             schedule.epoch_end(values.get("validation_loss", values["loss"]))
-        values.update(learning_rate=self.optimizer.learning_rate, seconds=time.perf_counter() - start)
+        values.update(learning_rate=self.optimizer.learning_rate, seconds=so_far.seconds())
         self.epoch = number
         self.history.append(values)
         self._tell("epoch_end", number, values)
 
-    def _group(
-        self, group: list[tuple[int, Any]], epoch: int, stop: StepBelow | None, undo: Undo
-    ) -> Iterator[tuple[float, float]]:
-        """One optimizer step over one batch or several; gives each batch's loss and how much it counts."""
+    def _group(self, group: list[tuple[int, Any]], epoch: int, stop: StepBelow | None, undo: Undo) -> None:
+        """One optimizer step over one batch or several."""
         undo.remember()
         remembered = stop is not None or self.optimizer.needs_closure
         before = [buffer.weights.copy() for buffer in self.optimizer.buffers()] if remembered else []
@@ -232,9 +252,11 @@ class Trainer:
             self.ema.update()
         if stop is not None and self._moved(before) < stop.eps:
             self.stop(f"a step moved the weights by less than {stop.eps:g}")
-        for number, loss, count in losses:
+        assert self._so_far is not None
+        for number, loss, count in losses:  # all are counted before one is told of: then a state is whole
+            self._so_far.add(number, loss.item() * self._share(count), count)
+        for number, loss, _ in losses:
             self._tell("batch_end", number, loss)
-            yield loss.item(), count
 
     def _optimize(self, group: list[tuple[int, Any]], epoch: int) -> list[Counted]:
         """The optimizer's step; the loss of each batch, with the penalty, as it was before."""
@@ -348,10 +370,11 @@ class Trainer:
 
     # -- evaluation ------------------------------------------------------------------------------------
 
-    def evaluate(self, data: Any, batch_size: BatchSize = 1024) -> dict[str, float]:
+    def evaluate(self, data: Any, batch_size: BatchSize = 1024, watch: Watch | None = None) -> dict[str, float]:
         """The mean loss and every metric over the data, in eval mode, without the penalty.
 
         The mean is over all samples, each by its weight where there are weights, whatever the batch size and reduction.
+        ``watch(output, target)`` is called with the Tensors of every batch.
 
         >>> import engine as en
         >>> line = en.Linear(1, 1, initializer="zeros")
@@ -360,27 +383,29 @@ class Trainer:
         >>> trainer.evaluate(([[1.0], [2.0]], [[1.0], [3.0]]))
         {'loss': 5.0}
         """
-        return self._evaluate(self._batches(data, batch_size, shuffle=False))
+        return self._evaluate(self._batches(data, batch_size, shuffle=False), watch)
 
-    def _evaluate(self, batches: Batches) -> dict[str, float]:
+    def _evaluate(self, batches: Batches, watch: Watch | None = None) -> dict[str, float]:
         held = {name: copy.deepcopy(metric) for name, metric in self._metrics.items()}
         for metric in held.values():
             metric.reset()
         total = counted = 0.0
         with self._mode(training=False):
             for batch in batches:
-                value, count = self._judge(batch, held)
+                value, count = self._judge(batch, held, watch)
                 total, counted = total + value * self._share(count), counted + count
         return {"loss": total / counted, **{name: metric.result() for name, metric in held.items()}}
 
-    def _judge(self, batch: Any, held: dict[str, Metric]) -> tuple[float, float]:
-        """The loss of a batch and how much it counts; the metrics are told of it."""
+    def _judge(self, batch: Any, held: dict[str, Metric], watch: Watch | None = None) -> tuple[float, float]:
+        """The loss of a batch and how much it counts; the metrics, and who watches, are told of it."""
         x, y, *weights = batch
         count = self._count(batch)
         prediction = self._output(x)
         loss = self.loss(prediction, y, sample_weight=weights[0]) if weights else self.loss(prediction, y)
         for metric in held.values():
             metric.update(prediction, y)
+        if watch is not None:
+            watch(prediction, y)
         return loss.item(), count
 
     def predict(self, x: Any, batch_size: int = 1024) -> "np.ndarray[Any, Any]":
@@ -419,10 +444,11 @@ class Trainer:
     def save(self, path: Any) -> None:
         """Write all that going on needs to one file: weights, optimizer, schedule, random state, position, history.
 
-        Between epochs (after `fit`, or in a callback's ``epoch_end``).
+        After `fit`, or in a callback: what is saved within an epoch goes on with the rest of it. The callbacks that
+        keep a state must have heard of the event before, so let the one that saves be the last.
         """
-        if self._within_epoch:
-            raise EngineError("Trainer.save: an epoch is under way; save in a callback's epoch_end, or after fit().")
+        if self._busy:
+            raise EngineError("Trainer.save: a step is under way; save in a callback, or after fit().")
         save_state(path, *resuming.state_of(self))
 
     def load(self, path: Any) -> None:
@@ -435,15 +461,17 @@ class Trainer:
         resuming.go_on(self, *load_state(path), str(path))
 
     def _tell(self, event: str, *details: Any) -> None:
+        busy, self._busy = self._busy, False
         for callback in self.callbacks:
             method: Callable[..., None] = getattr(callback, event)
             method(self, *details)
+        self._busy = busy
 
 
 def _groups(batches: Batches, size: int) -> Iterator[list[tuple[int, Any]]]:
     """Numbered batches, ``size`` of them at a time; the last group has what is left."""
     group: list[tuple[int, Any]] = []
-    for number, batch in enumerate(batches, start=1):
+    for number, batch in enumerate(batches, start=1 + batches.skip):
         group.append((number, batch))
         if len(group) == size:
             yield group

@@ -191,3 +191,14 @@ def test_step_below_is_printed_and_progress_can_be_read():
     trainer = made([])
     assert (trainer.epoch, trainer.step, trainer.batches_per_epoch, trainer.stop_reason) == (0, 0, 0, None)
     assert (trainer.device, trainer.dtype) == ("cpu", "float32")
+
+
+def test_a_fit_that_goes_on_after_early_stopping_waits_anew(tmp_path):
+    trainer, other = (made([en.EarlyStopping(patience=2, mode="max", restore_best=False)]) for _ in range(2))
+    trainer.fit((X, Y), epochs=9)  # the loss only falls
+    assert (trainer.epoch, trainer.stop_reason) == (3, "loss has not become better for 2 epochs")
+    trainer.save(tmp_path / "stopped")
+    other.load(tmp_path / "stopped")
+    for one in (trainer, other):
+        one.fit((X, Y), epochs=9)
+        assert (one.epoch, one.callbacks[0].best_epoch) == (5, 1)

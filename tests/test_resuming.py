@@ -30,7 +30,18 @@ Y = np.abs(X[:, :3]).argmax(axis=1)
 HELD_OUT = (X[20:], Y[20:])
 
 
-def made(optimizer="adam", schedule="warmup", callbacks=None, ema=0.9, seed=11, hidden=6, drop=True, dtype="float32"):
+def made(
+    optimizer="adam",
+    schedule="warmup",
+    callbacks=None,
+    ema=0.9,
+    seed=11,
+    hidden=6,
+    drop=True,
+    dtype="float32",
+    metrics=("accuracy",),
+    device="cpu",
+):
     """A trainer with everything that has a state, its first weights drawn anew at every call."""
     model = en.Sequential(
         en.Linear(4, hidden),
@@ -47,8 +58,8 @@ def made(optimizer="adam", schedule="warmup", callbacks=None, ema=0.9, seed=11, 
         model,
         loss=en.CrossEntropy(label_smoothing=0.1),
         optimizer=made_optimizer,
-        device="cpu",
-        metrics=["accuracy"],
+        device=device,
+        metrics=metrics,
         penalty=en.L2(1e-3),
         clip_norm=None if optimizer == "lbfgs" else 1.0,
         accumulate=2,
@@ -128,18 +139,115 @@ def test_the_file_can_be_replaced_and_is_all_there_is(tmp_path):
     assert other.epoch == 2
 
 
-@pytest.mark.parametrize("event", ["epoch_begin", "batch_end"])
-def test_saving_within_an_epoch_is_refused(event, tmp_path):
-    class Saves(en.Callback):
-        pass
+class StopsAndSaves(en.Callback):
+    """Saves at this event, after so many steps, and ends the training at once."""
+
+    def __init__(self, path, event, steps):
+        self.path, self.steps = path, steps
+        setattr(self, event, self.save)
 
     def save(self, trainer, *_):
-        trainer.save(tmp_path / "run")
+        if trainer.step == self.steps:
+            trainer.save(self.path)
+            raise KeyboardInterrupt
 
-    setattr(Saves, event, save)
-    trainer = made(callbacks=[Saves()])
-    with pytest.raises(en.EngineError, match=r"an epoch is under way; save in a callback's epoch_end, or after fit"):
+
+METRICS = ["accuracy", "recall", "f1", "top-2", lambda output, target: (output * output).mean()]
+# After how many steps it is taken up again, two times; three steps are an epoch.
+TWICE = {"epoch_begin": [(0, 3), (6, 9)], "batch_end": [(1, 2), (3, 8), (5, 6), (10, 12)], "epoch_end": [(3, 9)]}
+
+
+def begun(*settings, **named):
+    """`made` with the same first weights at every call."""
+    en.seed(7)
+    return made(*settings, **named)
+
+
+@pytest.mark.parametrize("event", TWICE)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_going_on_within_an_epoch_gives_the_same_bits(optimizer, event, tmp_path):
+    whole = begun(optimizer, "plateau", metrics=METRICS)
+    fit(whole, 4)
+    for stops in TWICE[event]:
+        trainer = begun(optimizer, "plateau", metrics=METRICS)
+        for steps in stops:
+            trainer.callbacks.append(StopsAndSaves(tmp_path / "run", event, steps))
+            with pytest.raises(KeyboardInterrupt):
+                fit(trainer, 4 - trainer.epoch)
+            trainer = made(optimizer, "plateau", metrics=METRICS, seed=4)
+            trainer.load(tmp_path / "run")
+        fit(trainer, 4 - trainer.epoch)
+        assert snapshot(trainer) == snapshot(whole)
+
+
+def test_going_on_within_an_epoch_on_every_device(backend, tmp_path):
+    metrics = [] if backend.device == "fake:0" else METRICS  # which are made for NumPy and CuPy alone
+    settings = {"metrics": metrics, "device": backend.device}
+    whole, trainer, other = begun(**settings), begun(**settings), made(**settings)
+    fit(whole, 2)
+    trainer.callbacks.append(StopsAndSaves(tmp_path / "run", "batch_end", 2))
+    with pytest.raises(KeyboardInterrupt):
+        fit(trainer, 2)
+    other.load(tmp_path / "run")
+    fit(other, 2)
+    assert snapshot(other) == snapshot(whole)
+
+
+def test_going_on_with_the_metrics_of_a_regression(backend, tmp_path):
+    metrics = [] if backend.device == "fake:0" else ["r2", "mae", "mse"]
+
+    def regression():
+        model = en.Linear(4, 2, generator=0)
+        optimizer = en.SGD(model.parameters(), learning_rate=0.1)
+        loss = en.MeanSquaredError()
+        return en.Trainer(model, loss=loss, optimizer=optimizer, device=backend.device, metrics=metrics)
+
+    data = (X, X[:, :2] + 100.0)
+    whole, trainer, other = regression(), regression(), regression()
+    whole.fit(data, epochs=2, batch_size=4)
+    trainer.callbacks.append(StopsAndSaves(tmp_path / "run", "batch_end", 10))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(data, epochs=2, batch_size=4)
+    other.load(tmp_path / "run")
+    other.save(tmp_path / "again")  # before a step is made
+    other = regression()
+    other.load(tmp_path / "again")
+    other.fit(data, batch_size=4)
+    assert snapshot(other) == snapshot(whole)
+
+
+def test_the_reason_to_stop_is_kept_within_an_epoch(tmp_path):
+    whole, trainer, other = (begun(callbacks=[]) for _ in range(3))
+    whole.fit((X, Y), epochs=4, batch_size=3, stop=en.StepBelow(1e9))
+    trainer.callbacks.append(StopsAndSaves(tmp_path / "run", "batch_end", 1))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit((X, Y), epochs=4, batch_size=3, stop=en.StepBelow(1e9))
+    other.load(tmp_path / "run")
+    other.fit((X, Y), epochs=4, batch_size=3)
+    assert (other.stop_reason, other.epoch, other.step) == (whole.stop_reason, 1, 1)
+    assert snapshot(other) == snapshot(whole)
+
+
+def test_going_on_within_an_epoch_of_other_batches_is_refused(tmp_path):
+    trainer, other = made(), made()
+    trainer.callbacks.append(StopsAndSaves(tmp_path / "run", "batch_end", 1))
+    with pytest.raises(KeyboardInterrupt):
         fit(trainer, 1)
+    other.load(tmp_path / "run")
+    message = "2 of 5 batches of 6 are done, and 7 of 4 were given; go on with the data and the batch size of before"
+    with pytest.raises(en.ArgumentError, match=message):
+        other.fit((X, Y), batch_size=4)
+    fit(other, 1)
+    third = made(metrics=["f1"])
+    with pytest.raises(en.ArgumentError, match=r"saved with metrics \['accuracy'\], this trainer has \['f1'\]"):
+        third.load(tmp_path / "run")
+
+
+def test_saving_within_a_step_is_refused(tmp_path):
+    trainer = made()
+    trainer.loss = lambda output, target: en.CrossEntropy()(output, target, trainer.save(tmp_path / "run"))
+    with pytest.raises(en.EngineError, match=r"a step is under way; save in a callback, or after fit"):
+        trainer.fit((X, Y))
     assert os.listdir(tmp_path) == []
 
 
@@ -147,7 +255,8 @@ def test_saving_within_an_epoch_is_refused(event, tmp_path):
 
 
 class Other(en.Callback):
-    pass
+    def state(self):
+        return {"count": 1}
 
 
 @pytest.mark.parametrize(
@@ -182,6 +291,14 @@ def test_another_kind_of_trainer_changes_nothing(settings, error, message, tmp_p
     assert "\n" not in str(caught.value)
     assert snapshot(other) == before
     fit(other, 1)
+
+
+def test_callbacks_without_a_state_may_differ(tmp_path):
+    trainer, other = made(callbacks=[en.Callback(), en.EarlyStopping(2)]), made(callbacks=[en.EarlyStopping(2)])
+    fit(trainer, 2)
+    trainer.save(tmp_path / "run")
+    other.load(tmp_path / "run")
+    assert snapshot(other) == snapshot(trainer)
 
 
 def test_another_precision_is_converted(tmp_path):

@@ -1,10 +1,11 @@
 """How is a metric gathered batch by batch? Sums that stay on the device until the result is asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 
+from backends.backend import Backend
 from backends.kernels.pair import Array, Namespace
 from engine.errors import ArgumentError, ShapeError, unknown_name
 from engine.metrics.forms import Host, arrays, check_labels, decide, difference, to_host
@@ -47,6 +48,16 @@ class Metric:
                 f"{self.name}: no batch was given since the last reset; call update(output, target) first."
             )
         return float(self._of_all(*(to_host(value).astype(np.float64) for value in self._sums)))
+
+    def state(self) -> dict[str, Any]:
+        """What was gathered since the last ``reset``, for a checkpoint: NumPy arrays and plain values by name."""
+        return {f"sum {place}": _kept(value) for place, value in enumerate(self._sums or ())}
+
+    def load_state(self, state: Mapping[str, Any], backend: Backend) -> None:
+        """Go on from what ``state`` gave, with batches of this backend."""
+        self.reset()
+        count = sum(name.startswith("sum ") for name in state)
+        self._sums = tuple(_placed(state[f"sum {place}"], backend) for place in range(count)) or None
 
     def _of_batch(self, xp: Namespace, output: Array, target: Array) -> tuple[Any, ...]:
         """What is added up over the batches."""
@@ -113,6 +124,13 @@ class Counted(Metric):
     def reset(self) -> None:
         super().reset()
         self._absent_count = False
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "absent count": self._absent_count}
+
+    def load_state(self, state: Mapping[str, Any], backend: Backend) -> None:
+        super().load_state(state, backend)
+        self._absent_count = state["absent count"]
 
     def _of_batch(self, xp: Namespace, output: Array, target: Array) -> tuple[Any, ...]:
         predicted, actual, classes = decide(self.name, xp, output, target, self.threshold, self.multilabel)
@@ -197,6 +215,13 @@ class R2(Metric):
         super().reset()
         self._near: Array = None  # a value near the targets: squares of differences from it do not cancel
 
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "near": _kept(self._near)}
+
+    def load_state(self, state: Mapping[str, Any], backend: Backend) -> None:
+        super().load_state(state, backend)
+        self._near = _placed(state["near"], backend)
+
     def _of_batch(self, xp: Namespace, output: Array, target: Array) -> tuple[Any, ...]:
         residual = xp.square(difference(self.name, xp, output, target)).sum(axis=0)
         if self._near is None:
@@ -230,3 +255,12 @@ class FunctionMetric(Metric):
 
     def _of_all(self, total: Any, samples: Any) -> Any:
         return total / samples
+
+
+def _kept(value: Any) -> Any:
+    """On the host, where it is an array's; a plain number as it is."""
+    return value if value is None or type(value) in (int, float) else np.array(to_host(value))
+
+
+def _placed(value: Any, backend: Backend) -> Any:
+    return backend.asarray(np.array(value)) if isinstance(value, np.ndarray) else value

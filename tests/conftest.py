@@ -2,6 +2,7 @@
 
 import functools
 import os
+from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small arrays on a shared machine: threads only wait for each other
 
@@ -13,6 +14,7 @@ import backends
 from backends import cupy_backend
 from backends.devices import _backends
 from backends.numpy_backend import NumpyBackend
+from engine import commands
 
 
 class ReadOnlyBackend(NumpyBackend):
@@ -74,6 +76,15 @@ def backend(request):
     return make(request.param)
 
 
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of the real data sets that the variable ENGINE_DATA names."""
+    named = os.environ.get("ENGINE_DATA", "")
+    if not named or not Path(named).is_dir():
+        pytest.skip(f"ENGINE_DATA names no folder of real data sets: {named!r}")
+    return Path(named)
+
+
 @pytest.fixture
 def fake_device():
     """The fake GPU, for tests of two devices."""
@@ -86,3 +97,35 @@ def _seeded():
     import engine
 
     engine.seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk():
+    """No test cuts the power: what is written need not be on the disk before the next line."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
+# -- command lines --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working folder, where no pictures are drawn: they take longer than everything else."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ENGINE_DEBUG", raising=False)
+    monkeypatch.setattr("engine.commands.session.importlib.util.find_spec", lambda name: None)
+    return tmp_path
+
+
+@pytest.fixture
+def engine(here, capsys):
+    """Run a command line in this process: (exit code, standard output, standard error)."""
+
+    def call(*line):
+        code = commands.main([str(part) for part in line])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 import re
 import resource
@@ -19,8 +20,9 @@ import pytest
 
 import engine as en
 from engine import __main__, commands, runs
-from engine.commands import build, info, inputs, progress, report, task
-from engine.errors import ArgumentError, NotFiniteError
+from engine.callbacks import Callback
+from engine.commands import build, info, keeping, parts, progress, report, task
+from engine.errors import NotFiniteError
 from engine.runs import Run
 from engine.toml import to_toml
 from engine.trainer import Trainer
@@ -35,28 +37,6 @@ def process(*line, folder, **settings):
     environment.pop("ENGINE_DEBUG", None)
     command = [sys.executable, "-m", "engine", *line]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, **settings)
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty working folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ENGINE_DEBUG", raising=False)
-    # Pictures take longer than everything else here; two tests draw them.
-    monkeypatch.setattr("engine.commands.session.importlib.util.find_spec", lambda name: None)
-    return tmp_path
-
-
-@pytest.fixture
-def engine(here, capsys):
-    """Run a command line in this process: (exit code, standard output, standard error)."""
-
-    def call(*line):
-        code = commands.main([str(part) for part in line])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
 
 
 def everything(folder):
@@ -81,8 +61,9 @@ def test_train_evaluate_predict_as_a_person_would(tmp_path):
     assert "\x1b" not in trained.stdout
 
     folder = tmp_path / "runs" / "iris"
-    wanted = {runs.CONFIG, runs.WEIGHTS, runs.HISTORY, runs.PREPARATION, runs.RESULT, runs.LOG}
-    assert set(os.listdir(folder)) - {runs.PICTURE} == wanted
+    wanted = {runs.CONFIG, runs.WEIGHTS, runs.HISTORY, runs.PREPARATION, runs.RESULT, runs.LOG, runs.CONFUSION}
+    wanted |= {runs.CHECKPOINT}
+    assert set(os.listdir(folder)) - {runs.PICTURE, runs.CONFUSION_PICTURE} == wanted
     assert (folder / runs.LOG).read_text() == "\n".join(lines[:-1]) + "\n"
     history = en.History.from_csv(folder / runs.HISTORY)
     assert len(history) == 15
@@ -137,7 +118,8 @@ def test_wrong_line_as_a_process(tmp_path):
     assert everything(tmp_path) == []
 
 
-def test_interrupted_training_says_what_is_left(tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_training_says_what_is_left(tmp_path, sent):
     line = [sys.executable, "-m", "engine", *TINY[:-2], "--epochs", "1000000", "--output", "run"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     training = subprocess.Popen(
@@ -147,11 +129,11 @@ def test_interrupted_training_says_what_is_left(tmp_path):
     deadline = time.monotonic() + 30
     while not history.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    training.send_signal(signal.SIGINT)
+    training.send_signal(sent)
     _, said = training.communicate(timeout=30)
     assert training.returncode == 130
     assert said.startswith("engine train: interrupted after ")
-    assert said.endswith("run holds what was done until then.\n")
+    assert said.endswith("run holds what was done until then; engine resume run goes on.\n")
     assert said.count("\n") == 1
     assert len(en.History.from_csv(history)) >= 1
     assert (tmp_path / "run" / runs.WEIGHTS).exists()
@@ -202,7 +184,7 @@ def test_bar_on_a_terminal(here):
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "120"}
-    line = [sys.executable, "-m", "engine", "train", "--data", "xor", "--samples", "20000", "--batch-size", "2"]
+    line = [sys.executable, "-m", "engine", "train", "--data", "xor", "--samples", "8000", "--batch-size", "2"]
     training = subprocess.Popen(
         [*line, "--epochs", "2", "--output", "run"], cwd=here, env=environment, stdout=theirs, stderr=theirs
     )
@@ -270,7 +252,7 @@ WRONG_LINES = {
     "hinge of numbers": (["train", "--data", "sines", "--loss", "hinge"], "it needs classes"),
     "margin of huber": (
         ["train", "--data", "sines", "--loss", "huber", "--margin", "2"],
-        "--margin: loss huber has none. Leave it out.",
+        "--margin: loss huber has none; allowed with hinge.",
     ),
     "momentum of adam": ([*TINY, "--momentum", "0.9"], "--momentum: optimizer adam has none"),
     "nesterov alone": (
@@ -285,10 +267,9 @@ WRONG_LINES = {
     "patience of step": ([*TINY, "--schedule", "step", "--schedule-patience", "3"], "allowed with plateau"),
     "long warm-up": ([*TINY, "--warmup", "2"], "must be shorter than the training"),
     "warm-up of one-cycle": ([*TINY, "--schedule", "one-cycle", "--warmup", "1"], "rises by itself"),
-    "average and early": ([*TINY, "--ema", "0.9", "--early-stopping", "2"], "cannot be combined"),
     "ema 1": (["train", "--ema", "1"], "numbers above 0 and below 1"),
     "stop below 0": (["train", "--stop-below", "0"], "numbers above 0"),
-    "samples of iris": (["train", "--data", "iris", "--samples", "9"], "data set iris has none; allowed with xor"),
+    "samples of iris": (["train", "--data", "iris", "--samples", "9"], "data iris has none; allowed with xor"),
     "too few samples": (["train", "--data", "moons", "--samples", "1"], "--samples: 1 was given with moons; allowed"),
     "batch norm of one": (
         [*TINY, "--batch-norm", "--batch-size", "1"],
@@ -296,11 +277,11 @@ WRONG_LINES = {
     ),
     "samples of one class": (
         ["train", "--data", "moons", "--samples", "2"],
-        "none can be held out of each. Use more --sa",
+        "none can be held out of each. More samples of each are needed.",
     ),
     "one sample": (
         ["train", "--data", "sines", "--samples", "1"],
-        "sines: 1 sample cannot be split in two; use more --s",
+        "sines: 1 sample cannot be split in two; more are needed.",
     ),
     "output is a file": ([*TINY, "--output", "a.csv"], "output 'a.csv' is a file"),
     "output below a file": ([*TINY, "--output", "a.csv/run"], "which is a file"),
@@ -308,6 +289,18 @@ WRONG_LINES = {
     "output is full and named once": (
         [*TINY, "--output", "full"],
         "engine train: output 'full' exists and is not empty. Name another folder, or add --overwrite.\n",
+    ),
+    "overwrite nothing": (
+        [*TINY, "--overwrite"],
+        "engine train: --overwrite: it needs --output, the folder of the run",
+    ),
+    "clipping of lbfgs": (
+        [*TINY, "--optimizer", "lbfgs", "--clip-norm", "1"],
+        "--clip-norm: LBFGS does not clip. Leave",
+    ),
+    "summary of a run and a model": (
+        ["summary", "run", "--batch-size", "3", "--json", "--hidden", "5"],
+        "engine summary: --hidden: the model is that of run. Leave one of them out.\n",
     ),
     "output is a device": (
         [*TINY, "--output", "/dev/null", "--overwrite"],
@@ -323,43 +316,47 @@ WRONG_LINES = {
     "evaluate other data": (["evaluate", "run", "--data", "sines"], "was trained on 2 features and 2 classes"),
     "evaluate other device": (["evaluate", "run", "--device", "cuda:99"], "device cuda:99"),
     "predict nothing": (["predict", "run"], "still needed: INPUT"),
-    "predict nowhere": (["predict", "run", "nowhere.csv"], "cannot be read: No such file"),
-    "predict other kind": (["predict", "run", "x.txt"], "allowed are files that end in .npy, .npz, .csv"),
-    "predict part of a file": (["predict", "run", "a.csv", "--part", "test"], "parts are of data sets"),
+    "predict nowhere": (["predict", "run", "nowhere.csv"], "nowhere.csv: there is no such file"),
+    "predict other kind": (["predict", "run", "x.h5"], "x.h5: it seems to be an HDF5 file"),
+    "predict part of a file": (["predict", "run", "a.csv", "--part", "test"], "is a file, and all of it is taken"),
     "predict other part": (["predict", "run", "xor", "--part", "half"], "part 'half' is unknown"),
-    "predict empty": (["predict", "run", "empty.csv"], "empty.csv: it is empty"),
-    "predict header alone": (["predict", "run", "header.csv"], "header.csv: it has shape"),
-    "predict ragged": (["predict", "run", "ragged.csv"], "ragged.csv: the number of columns changed from 2 to 1"),
-    "predict text": (["predict", "run", "text.csv"], "text.csv: row 3, column 2 (counted from 1): 'two' is no number"),
-    "predict gap": (["predict", "run", "gap.csv"], "gap.csv: row 2, column 2 (counted from 1): the cell is empty"),
-    "predict gap at first": (["predict", "run", "gap1.csv"], "gap1.csv: row 1, column 2 (counted from 1): the cell is"),
-    "predict text at first": (["predict", "run", "text1.csv"], "text1.csv: row 1, column 2 (counted from 1): 'abc' is"),
+    "predict empty": (["predict", "run", "empty.csv"], "empty.csv: empty; at least one sample"),
+    "predict header alone": (["predict", "run", "header.csv"], "header.csv: it has nothing below its header"),
+    "predict ragged": (["predict", "run", "ragged.csv"], "ragged.csv, line 2: it has 1 cell"),
+    "predict text": (["predict", "run", "text.csv"], "text.csv, line 3, column 'x2': the cell is 'two'"),
+    "predict gap": (["predict", "run", "gap.csv"], "gap.csv, line 2, column 1 (counted from 0): the cell is empty"),
+    "predict gap at first": (
+        ["predict", "run", "gap1.csv"],
+        "gap1.csv, line 1, column 1 (counted from 0): the cell is",
+    ),
+    "predict text at first": (
+        ["predict", "run", "text1.csv"],
+        "text1.csv, line 1, column 1 (counted from 0): the cell is 'abc'",
+    ),
     "predict text below gaps": (
         ["predict", "run", "lines.csv"],
-        "lines.csv: row 6, column 3 (counted from 1): 'no' is",
+        "lines.csv, line 6, column 'x1': the cell is 'no'",
     ),
     "predict typing error": (
         ["predict", "run", "typo.csv"],
-        "typo.csv: its header has no column 'x2'; the run needs columns 'x1', 'x2', in any order. Name them so, or",
+        "typo.csv: it has no column 'x2'; name them so, or leave the header out",
     ),
-    "predict other header": (["predict", "run", "other.csv"], "other.csv: its header has no columns 'x1', 'x2'; the"),
-    "predict column twice": (["predict", "run", "twice.csv"], "twice.csv: its header has the column 'x1' twice"),
-    "predict semicolons": (
-        ["predict", "run", "semicolons.csv"],
-        "semicolons.csv: its cells are separated by semicolons; allowed are commas",
+    "predict other header": (["predict", "run", "other.csv"], "other.csv: it has no column 'x1', 'x2'; name"),
+    "predict column twice": (["predict", "run", "twice.csv"], "twice.csv: its header has 'x1' more than once"),
+    "predict decimal commas": (["predict", "run", "decimals.csv"], "decimals.csv"),
+    "predict NaN": (["predict", "run", "nan.csv"], "nan.csv, line 2, column 0 (counted from 0)"),
+    "predict wide": (
+        ["predict", "run", "wide.csv"],
+        "shape (1, 3); the model was trained on (samples, 2)",
     ),
-    "predict named semicolons": (["predict", "run", "decimals.csv"], "decimals.csv: its cells are separated by semi"),
-    "predict tabs": (["predict", "run", "tabs.csv"], "tabs.csv: its cells are separated by tabs"),
-    "predict NaN": (["predict", "run", "nan.csv"], "nan.csv: x is nan at row 1, column 0"),
-    "predict wide": (["predict", "run", "wide.csv"], "wide.csv: it has shape (1, 3); the run needs (samples, 2)"),
-    "predict one long cell": (["predict", "run", "long.csv"], "long.csv: its first line is damaged"),
-    "predict no text": (["predict", "run", "bytes.csv"], "bytes.csv: it is not text in UTF-8"),
-    "predict damaged npy": (["predict", "run", "damaged.npy"], "damaged.npy: it is no .npy file"),
-    "predict short npy": (["predict", "run", "short.npy"], "short.npy: it is damaged"),
-    "predict objects": (["predict", "run", "objects.npy"], "objects.npy: it is damaged, or holds objects"),
-    "predict texts": (["predict", "run", "texts.npy"], "texts.npy: it holds <U1; allowed are numbers"),
-    "predict damaged npz": (["predict", "run", "damaged.npz"], "damaged.npz: it is damaged"),
-    "predict which array": (["predict", "run", "two.npz"], "two.npz: it holds a, b; it needs an array x"),
+    "predict one long cell": (["predict", "run", "long.csv"], "long.csv"),
+    "predict no text": (["predict", "run", "bytes.csv"], "is no text in UTF-8"),
+    "predict damaged npy": (["predict", "run", "damaged.npy"], "damaged.npy"),
+    "predict short npy": (["predict", "run", "short.npy"], "short.npy: 72 bytes after the header"),
+    "predict objects": (["predict", "run", "objects.npy"], "objects.npy: holds Python objects"),
+    "predict texts": (["predict", "run", "texts.npy"], "texts.npy: holds elements of <U1"),
+    "predict damaged npz": (["predict", "run", "damaged.npz"], "damaged.npz: damaged .npz file"),
+    "predict which array": (["predict", "run", "two.npz"], "two.npz: its arrays: 'a', 'b'; allowed are x and y"),
     "predict to folder": (["predict", "run", "a.csv", "--output", "full"], "is a folder; the predictions go to a file"),
     "predict to nowhere": (["predict", "run", "a.csv", "--output", "no/p.csv"], "its folder does not exist"),
     "predict to itself": (["predict", "run", "a.csv", "--output", "a.csv"], "is the input. Name another file"),
@@ -385,7 +382,7 @@ def prepared(tmp_path_factory):
     (folder / "half" / runs.CONFIG).write_bytes((folder / "run" / runs.CONFIG).read_bytes())
     texts = {
         "a.csv": "1,2\n3,4\n",
-        "x.txt": "1,2\n",
+        "x.h5": "\x89HDF\r\n\x1a\n",
         "empty.csv": "",
         "header.csv": "x1,x2\n",
         "ragged.csv": "1,2\n3\n",
@@ -397,16 +394,14 @@ def prepared(tmp_path_factory):
         "typo.csv": "x1,y2\n1,2\n",
         "other.csv": "w,z\n1,2\n",
         "twice.csv": "x1,x1,x2\n1,2,3\n",
-        "semicolons.csv": "1;2\n3;4\n",
         "decimals.csv": "x1;x2\n1,5;2,5\n",
-        "tabs.csv": "1\t2\n",
         "nan.csv": "1,2\nnan,4\n",
         "wide.csv": "1,2,3\n",
         "damaged.npy": "no array",
         "long.csv": "x" * 200_000,
     }
     for name, text in texts.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="latin-1", newline="")
     (folder / "bytes.csv").write_bytes(b"1,2\n3,\xff4\n")
     (folder / "damaged.npz").write_bytes(b"PK\x03\x04 and nothing more")
     np.save(folder / "objects.npy", np.array([None, {}], dtype=object), allow_pickle=True)
@@ -487,6 +482,30 @@ def test_interrupted_after_a_step(engine, here, monkeypatch):
     assert "run was stopped before its weights were written" in engine("evaluate", "run")[2]
 
 
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_closed_streams(here, monkeypatch, closed):
+    """Where standard output or error is closed (>&-), Python has none."""
+    monkeypatch.setattr(f"sys.{closed}", None)
+    assert commands.main([*TINY, "--output", "run"]) == 0
+    assert commands.main(["evaluate", "run"]) == 0
+    assert commands.main(["evaluate", "nowhere"]) == 2
+
+
+def test_interrupted_while_pictures_are_drawn(engine, here, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.commands.session.Session._pictures", interrupt)
+        code, _, said = engine(*TINY, "--quiet", "--output", "run")
+    assert (code, said) == (
+        130,
+        "engine train: interrupted when all was done but the pictures; run holds the result.\n",
+    )
+    assert engine("evaluate", "run")[0] == 0
+
+
+GOES_ON = "run holds what was done until then; engine resume run goes on.\n"
 ALL = ("train", "--data", "xor", "--samples", "50", "--hidden", "4", "--batch-size", "all", "--quiet")
 
 
@@ -509,7 +528,7 @@ def test_interrupted_within_a_step_keeps_the_weights_of_that_step(engine, here, 
     assert engine(*ALL, *line, "--epochs", "3", "--output", "whole")[0] == 0
     interrupted_in_step(3, monkeypatch)
     code, _, said = engine(*ALL, *line, "--epochs", "9", "--output", "run")
-    assert (code, said) == (130, "engine train: interrupted after 2 epochs; run holds what was done until then.\n")
+    assert (code, said) == (130, f"engine train: interrupted after 2 epochs; {GOES_ON}")
     whole, kept = weights(Run.open("whole")), weights(Run.open("run"))
     assert all(np.array_equal(whole[name], kept[name]) for name in whole)
     assert len(en.History.from_csv(here / "run" / runs.HISTORY)) == 2
@@ -520,7 +539,7 @@ def test_interrupted_within_a_step_keeps_the_weights_of_that_step(engine, here, 
 def test_interrupted_in_the_first_epoch(engine, here, monkeypatch):
     interrupted_in_step(2, monkeypatch)
     code, _, said = engine(*TINY, "--quiet", "--batch-size", "4", "--output", "run")
-    assert (code, said) == (130, "engine train: interrupted after 2 steps; run holds what was done until then.\n")
+    assert (code, said) == (130, f"engine train: interrupted after 2 steps; {GOES_ON}")
     assert engine("evaluate", "run")[0] == 0
 
 
@@ -528,9 +547,16 @@ def test_interrupted_twice_stops_at_once(engine, here, monkeypatch):
     interrupted_in_step(13, monkeypatch, times=2)
     code, _, said = engine(*TINY, "--quiet", "--batch-size", "4", "--output", "run")
     assert (code, said) == (130, "engine train: interrupted after 1 epoch; run holds no weights.\n")
-    monkeypatch.setattr("engine.commands.session._SECONDS_BETWEEN_WEIGHTS", -1.0)
-    code, _, said = engine(*TINY, "--quiet", "--batch-size", "4", "--output", "other")
-    assert (code, said) == (130, "engine train: interrupted after 1 epoch; other holds the weights after epoch 1.\n")
+    monkeypatch.setattr(keeping, "_SECONDS_BETWEEN", -1.0)
+    monkeypatch.setattr(keeping, "_SHARE_OF_TIME", math.inf)
+    for event, place in (("batch_end", "epoch 1"), ("none", "step 12")):
+        with monkeypatch.context() as patch:
+            patch.setattr(keeping.Keeper, event, Callback.batch_end, raising=False)
+            code, _, said = engine(*TINY, "--quiet", "--batch-size", "4", "--output", event)
+        held = "what was done until then" if event == "none" else f"the weights after {place}"
+        assert (code, said) == (
+            130, f"engine train: interrupted after 1 epoch; {event} holds {held}; engine resume {event} goes on.\n"
+        )  # fmt: skip
 
 
 def test_interrupted_where_another_hand_takes_the_signal(engine, here, monkeypatch):
@@ -747,7 +773,7 @@ def contents(folder):
 
 @pytest.mark.parametrize("seconds", [10.0, -1.0])
 def test_an_earlier_run_stays_where_the_new_one_fails(engine, here, monkeypatch, seconds):
-    monkeypatch.setattr("engine.commands.session._SECONDS_BETWEEN_WEIGHTS", seconds)
+    monkeypatch.setattr(keeping, "_SECONDS_BETWEEN", seconds)
     assert engine(*TINY, "--quiet", "--output", "run")[0] == 0
     before, listed = contents(here / "run"), everything(here)
     code, _, said = engine(*DIVERGES, "--output", "run", "--overwrite")
@@ -776,14 +802,14 @@ def test_an_earlier_run_and_an_interruption(engine, here, monkeypatch):
     with monkeypatch.context() as patch:
         interrupted_in_step(3, patch)
         code, _, said = engine(*ALL, "--epochs", "9", "--output", "run", "--overwrite")
-    assert (code, said) == (130, "engine train: interrupted after 2 epochs; run holds what was done until then.\n")
+    assert (code, said) == (130, f"engine train: interrupted after 2 epochs; {GOES_ON}")
     assert Run.open("run").table("training")["epochs"] == 9
     assert (here / "run" / runs.LOG).read_text().endswith("interrupted after 2 epochs\n")
     assert len(en.History.from_csv(here / "run" / runs.HISTORY)) == 2
     assert not (here / "run" / runs.RESULT).exists()  # it would be the earlier run's
     assert (here / "run" / "notes.txt").read_text() == "mine"
     assert sorted(os.listdir("run")) == sorted(
-        [runs.CONFIG, runs.HISTORY, runs.LOG, runs.PREPARATION, runs.WEIGHTS, "notes.txt"]
+        [runs.CONFIG, runs.CHECKPOINT, runs.HISTORY, runs.LOG, runs.PREPARATION, runs.WEIGHTS, "notes.txt"]
     )
 
 
@@ -813,11 +839,12 @@ def test_default_folder_that_cannot_be_made(engine, here):
 
 
 def test_weights_are_kept_while_training_goes_on(engine, here, monkeypatch):
-    monkeypatch.setattr("engine.commands.session._SECONDS_BETWEEN_WEIGHTS", -1.0)
+    monkeypatch.setattr(keeping, "_SECONDS_BETWEEN", -1.0)
+    monkeypatch.setattr(keeping, "_SHARE_OF_TIME", math.inf)
     kept = []
-    monkeypatch.setattr(Run, "save_weights", lambda run, model, **metadata: kept.append(metadata["epoch"]))
-    assert engine(*TINY, "--quiet")[0] == 0
-    assert kept == [1, 2, 2]
+    monkeypatch.setattr(Run, "save_weights", lambda run, model, **metadata: kept.append(tuple(metadata.values())))
+    assert engine(*TINY, "--batch-size", "20", "--quiet")[0] == 0
+    assert kept == [(0, 1), (0, 2), (1, 2), (1, 3), (1, 4), (2, 4)]
 
 
 def test_picture(engine, here, monkeypatch):
@@ -842,7 +869,7 @@ def test_json_is_the_only_output(engine, here):
     assert result == json.loads((here / "runs" / "xor-1" / runs.RESULT).read_text())
     assert set(result) == {
         "data", "run", "started", "seed", "device", "epochs", "steps", "seconds", "parameters", "stop_reason",
-        "training", "test", "versions",
+        "training", "test", "confusion", "versions",
     }  # fmt: skip
 
 
@@ -862,20 +889,13 @@ def test_evaluate_on_other_data_prepares_it_as_the_run(engine, here):
     code, printed, _ = engine("evaluate", "run", "--data", "moons")
     assert code == 0
     assert "data    moons: 80 test samples, binary" in printed
-    # As if the run's training part had been scaled by 1/2, and the other data by 1/4.
-    half, quarter = (en.data.Scale(factor) for factor in (0.5, 0.25))
+    # As if the run's training part had been scaled by 1/2.
     stored = json.loads((here / "run" / runs.PREPARATION).read_text())
-    (here / "run" / runs.PREPARATION).write_text(json.dumps({**stored, "features": [half.to_dict()]}))
-    part = en.data.Dataset(np.array([[1.0, 2.0], [3.0, 4.0]]), [0, 1], preparation=(quarter,))
-    assert build.prepared(Run.open("run"), part).x.tolist() == [[2.0, 4.0], [6.0, 8.0]]
-
-
-def test_targets_are_brought_to_the_unit_of_the_run(here):
-    unit, other = en.data.Standardize([10.0], [2.0]), en.data.Standardize([0.0], [4.0])
-    data = en.data.Dataset(np.zeros((2, 1)), np.array([[1.0], [2.0]]), target_preparation=unit)
-    run = Run.create("run", {}, data)
-    part = en.data.Dataset(np.zeros((2, 1)), np.array([[1.0], [2.0]]), target_preparation=other)
-    assert build.prepared(run, part).y.tolist() == [[-3.0], [-1.0]]
+    (here / "run" / runs.PREPARATION).write_text(json.dumps({**stored, "features": [en.data.Scale(0.5).to_dict()]}))
+    run = Run.open("run")
+    _, moons = en.data.load("moons", samples=400)
+    np.testing.assert_array_equal(parts.of_run(run, "moons", None).x, moons.x / 2)
+    assert parts.of_run(run, "moons", "train").x.shape == (320, 2)
 
 
 @pytest.mark.parametrize(
@@ -950,10 +970,6 @@ def test_files_are_prepared_as_the_training_data_was(engine, here):
 
 
 def test_samples_with_axes(here):
-    np.save("flat.npy", np.zeros((3, 12)))
-    np.save("square.npy", np.zeros((3, 3, 4), dtype=np.uint8))
-    for name in ("flat.npy", "square.npy"):
-        assert inputs.read(Path(name), (3, 4), ()).shape == (3, 3, 4)
     table = {
         "inputs": [3, 4], "hidden": [5], "outputs": 2, "activation": "relu", "initializer": "auto",
         "batch_norm": False, "dropout": 0.0, "precision": "float32", "seed": 0,
@@ -962,34 +978,6 @@ def test_samples_with_axes(here):
     assert report.describe_model(table) == "12-5-2, relu"
     full = {**table, "batch_norm": True, "dropout": 0.5, "precision": "float64"}
     assert report.describe_model(full) == "12-5-2, relu, batch norm, dropout 0.5, float64"
-
-
-def test_header_of_a_run_without_names(here):
-    """Columns then go by their position; a first line with a number in it is a sample."""
-    for text, wanted in [
-        ("1,2\n3,4\n", [[1, 2], [3, 4]]),
-        ("a,b\n3,4\n", [[3, 4]]),
-        ("\ufeffa,\r\n3,4\r\n", [[3, 4]]),
-    ]:
-        Path("a.csv").write_text(text, newline="")
-        assert inputs.read(Path("a.csv"), (2,), ()).tolist() == wanted
-    Path("a.csv").write_text(",\n3,4\n")
-    with pytest.raises(en.DataError, match=r"row 1, column 1 .*: the cell is empty"):
-        inputs.read(Path("a.csv"), (2,), ())
-
-
-def test_many_missing_columns_are_one_short_line(here):
-    features = tuple(f"pixel {number}" for number in range(64))
-    Path("a.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(en.DataError, match="'pixel 7' and 56 more; the run needs") as caught:
-        inputs.read(Path("a.csv"), (64,), features)
-    assert len(str(caught.value)) < 400
-
-
-def test_unreadable_csv(here):
-    Path("a.csv").mkdir()
-    with pytest.raises(en.DataError, match="cannot be read: Is a directory"):
-        inputs.read(Path("a.csv"), (2,), ())
 
 
 def test_summary(engine, here):
@@ -1071,6 +1059,7 @@ def test_info(engine, monkeypatch):
     assert facts["device cuda"] == {"not usable": "no driver. Install it."}
     assert "OMP_NUM_THREADS=2" in facts["device cpu"]["threads"]
     assert "BLAS" in facts["device cpu"]
+    assert facts["folders"]["cache"].endswith("chalkgrad")
     assert "  not usable  no driver. Install it.\n" in engine("info")[1]
     monkeypatch.setattr("backends.cupy_backend.problem", lambda: None)
     monkeypatch.setattr("backends.devices", lambda: ["cpu"])
@@ -1082,15 +1071,22 @@ def test_info(engine, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "line", [["--help"], *([name, "--help"] for name in ("train", "evaluate", "predict", "summary", "info"))]
+    "line",
+    [
+        ["--help"],
+        *([name, "--help"] for name in ("train", "resume", "evaluate", "predict", "summary", "info", "complete")),
+    ],
 )
 def test_help(engine, line, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     code, printed, said = engine(*line)
     assert (code, said) == (0, "")
     assert "examples:" in printed
+    told, examples = printed.split("examples:")
+    assert max(map(len, told.split("to install it:")[0].splitlines())) < 80
+    assert max(map(len, examples.splitlines())) < 100
     if "train" in line:
-        assert "--schedule NAME            constant, cosine" in printed
+        assert re.search(r"\n  --schedule NAME +constant, cosine", printed)
         assert "(default: 0)" in printed
         assert "defaults by data set" in printed
 
@@ -1137,11 +1133,6 @@ def test_targets_of_each_loss():
     assert [task.outputs("huber", data) for data in (data, many, values)] == [1, 3, 1]
     pairs = en.data.Dataset(np.zeros((3, 1)), np.zeros((3, 2)))
     assert task.outputs("mean-squared-error", pairs) == 2
-
-
-def test_task_without_a_loss():
-    with pytest.raises(ArgumentError, match="task multilabel"):
-        task.default_loss("multilabel")
 
 
 def test_probabilities_of_large_logits():

@@ -4,12 +4,12 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from engine import __version__
-from engine.commands import evaluate, info, predict, summary, train
+from engine.commands import complete, evaluate, info, predict, resume, summary, train
 from engine.commands.parsing import Parser, UsageError
 from engine.commands.wording import in_options
 from engine.errors import ArgumentError, DataError, DeviceError, DtypeError, EngineError, ShapeError
@@ -21,9 +21,11 @@ _BAD_INPUT = (UsageError, ArgumentError, DataError, ShapeError, DtypeError, Devi
 _EXAMPLES = """
 examples:
   engine train                                 train on the digits
+  engine resume runs/digits-1                  go on with a run that was stopped
   engine evaluate runs/digits-1                test a run again
   engine predict runs/digits-1 digits          what it says of each test sample
   engine info                                  devices and versions
+  engine complete bash                         for completion with the tabulator key
 
 engine COMMAND --help tells more. ENGINE_DEBUG=1 shows where an error came from.
 """
@@ -34,7 +36,7 @@ def make_parser() -> Parser:
     parser = Parser(prog="engine", description="Train neural networks on NumPy or CuPy.", epilog=_EXAMPLES)
     parser.add_argument("--version", action="version", version=f"engine {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    for command in (train, evaluate, predict, summary, info):
+    for command in (train, resume, evaluate, predict, summary, info, complete):
         command.add(commands)
     return parser
 
@@ -44,7 +46,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0: done. 1: failed while running. 2: bad usage or input, or a device that is not there. 130: interrupted.
     """
-    given = list(sys.argv[1:] if argv is None else argv)
+    with _streams():
+        return _run(list(sys.argv[1:] if argv is None else argv))
+
+
+@contextlib.contextmanager
+def _streams() -> Iterator[None]:
+    """A block in which standard output and error are there, also where whoever started this closed them."""
+    with contextlib.ExitStack() as stack:
+        nowhere = stack.enter_context(open(os.devnull, "w"))
+        if sys.stdout is None:
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+        if sys.stderr is None:
+            stack.enter_context(contextlib.redirect_stderr(nowhere))
+        yield
+
+
+def _run(given: Sequence[str]) -> int:
     name = "engine"
     try:
         arguments = make_parser().parse_args(given)

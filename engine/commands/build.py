@@ -1,17 +1,28 @@
 """How do settings become a model, a loss, an optimizer? From a run's tables, in every command alike."""
 
 import inspect
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from engine import data, optimizers, penalties, schedules
-from engine.commands import settings, task
+from engine import initializers, penalties, schedules
+from engine.commands import parameters, settings
 from engine.data import Dataset
 from engine.errors import ArgumentError
-from engine.layers import Activation, BatchNorm, Dropout, Flatten, Layer, Linear, Sequential
+from engine.layers import (
+    Activation,
+    BatchNorm,
+    Dropout,
+    Flatten,
+    Layer,
+    Linear,
+    Maxout,
+    Sequential,
+    StochasticDepth,
+)
 from engine.losses.loss import Loss
 from engine.optimizers import Optimizer
 from engine.runs import Run
@@ -22,41 +33,69 @@ Table = Mapping[str, Any]
 _GLOROT = ("sigmoid", "tanh", "softplus", "softmax")
 
 
-def load_data(table: Table) -> tuple[Dataset, Dataset]:
-    """(training part, test part) by the table [data]."""
-    return data.load(
-        table["name"],
-        seed=table["seed"],
-        test_fraction=table["test_fraction"],
-        **{name: table[name] for name in ("samples", "noise") if table.get(name) is not None},
-    )
-
-
 def initializer(activation: str) -> str:
     """The initializer that suits an activation."""
     return "glorot_uniform" if activation.lower() in _GLOROT else "he_normal"
 
 
 def model(table: Table) -> Sequential:
-    """Linear, then batch norm, activation and dropout, for each hidden layer; a last Linear. By the table [model]."""
+    """A block for each hidden layer, then a last Linear. By the table [model].
+
+    With stochastic depth, blocks as wide as the one before may be skipped, the l-th of L with probability rate l / L.
+
+    Raises:
+        ArgumentError: stochastic depth without such a block, or parameters that something does not have.
+    """
     generator = np.random.Generator(np.random.PCG64(table["seed"]))
-    auto = table["initializer"] == "auto"
-    hidden_start = initializer(table["activation"]) if auto else table["initializer"]
+    first = _first_weights(table, initializer(table["activation"]))
     layers: list[Layer] = [Flatten()] if len(table["inputs"]) > 1 else []
     width = math.prod(table["inputs"])
-    for wanted in table["hidden"]:
-        layers.append(Linear(width, wanted, initializer=hidden_start, generator=generator, dtype=table["precision"]))
-        if table["batch_norm"]:
-            layers.append(BatchNorm(wanted, dtype=table["precision"]))
-        layers.append(Activation.by_name(table["activation"]))
-        if table["dropout"]:
-            layers.append(Dropout(table["dropout"], generator=generator))
+    rate, skipped = table.get("stochastic_depth", 0.0), 0
+    skippable = sum(one == other for one, other in itertools.pairwise(table["hidden"]))
+    if rate and not skippable:
+        raise ArgumentError(
+            f"--stochastic-depth: no hidden layer is as wide as the one before it; hidden widths are "
+            f"{', '.join(map(str, table['hidden'])) or 'none'}. Give equal neighbours, such as --hidden 128,128."
+        )
+    for number, wanted in enumerate(table["hidden"]):
+        block = _block(table, width, wanted, first, generator)
+        if rate and number and wanted == width:
+            skipped += 1
+            drop = rate * skipped / skippable
+            layers.append(StochasticDepth(Sequential(*block), drop=drop, generator=generator))
+        else:
+            layers += block
         width = wanted
-    last_start = "glorot_uniform" if auto else table["initializer"]
-    layers.append(
-        Linear(width, table["outputs"], initializer=last_start, generator=generator, dtype=table["precision"])
-    )
+    # Small, so that the first outputs are near 0: training begins at the loss of who knows nothing. A model without
+    # hidden layers has one minimum, to which 0 is as good a way as any: noise would only stay in it.
+    first = _first_weights(table, "fan_in_uniform" if table["hidden"] else "zeros")
+    layers.append(Linear(width, table["outputs"], initializer=first, generator=generator, dtype=table["precision"]))
     return Sequential(*layers)
+
+
+def _first_weights(table: Table, suited: str) -> Any:
+    if table["initializer"] == "auto":
+        return suited
+    name = table["initializer"].replace("-", "_")
+    return initializers.get(name, **parameters.given("initializer", name, table))
+
+
+def _block(table: Table, inputs: int, outputs: int, first: Any, generator: np.random.Generator) -> list[Layer]:
+    """Linear, then batch norm, activation and dropout; a Maxout stands for Linear and activation."""
+    name = table["activation"].lower().replace("_", "-")
+    settings = parameters.given("activation", name, table)
+    chance: dict[str, Any] = {"initializer": first, "generator": generator, "dtype": table["precision"]}
+    maxout = name == parameters.MAXOUT
+    block: list[Layer] = [
+        Maxout(inputs, outputs, **settings, **chance) if maxout else Linear(inputs, outputs, **chance)
+    ]
+    if table["batch_norm"]:
+        block.append(BatchNorm(outputs, dtype=table["precision"]))
+    if not maxout:
+        block.append(Activation.by_name(name, **settings))
+    if table["dropout"]:
+        block.append(Dropout(table["dropout"], generator=generator))
+    return block
 
 
 def trained_model(run: Run) -> Sequential:
@@ -81,6 +120,8 @@ def class_weight(wanted: str | list[float] | None, train: Dataset) -> list[float
         return None
     if train.task == "regression":
         raise ArgumentError(f"--class-weight: the targets of {train.name} are numbers, not classes. Leave it out.")
+    if train.task == "multilabel":
+        raise ArgumentError(f"--class-weight: the samples of {train.name} have several labels each. Leave it out.")
     if isinstance(wanted, str):
         counts = np.bincount(train.y, minlength=train.classes)
         return [float(weight) for weight in len(train) / (train.classes * np.maximum(counts, 1))]
@@ -94,59 +135,48 @@ def class_weight(wanted: str | list[float] | None, train: Dataset) -> list[float
 def optimizer(table: Table, schedule_table: Table, built: Layer, steps_per_epoch: int, epochs: int) -> Optimizer:
     """By the tables [optimizer] and [schedule]."""
     wanted = {name: value for name, value in table.items() if name != "name" and value is not None}
-    if "learning_rate" not in wanted:
-        parameters = inspect.signature(optimizers.Optimizer.members[table["name"]].__init__).parameters
-        wanted["learning_rate"] = parameters["learning_rate"].default
-    wanted["learning_rate"] = schedule(schedule_table, wanted["learning_rate"], steps_per_epoch, epochs)
-    return optimizers.Optimizer.by_name(table["name"], built.parameters(), **wanted)
+    wanted["learning_rate"] = schedule(schedule_table, learning_rate(table), steps_per_epoch, epochs)
+    return Optimizer.by_name(table["name"], built.parameters(), **wanted)
 
 
-_SCHEDULE_SETTINGS = {
-    "constant": (),
-    "cosine": (),
-    "one-cycle": (),
-    "step": ("every", "factor"),
-    "exponential": ("factor",),
-    "plateau": ("factor", "patience"),
-}
+def learning_rate(table: Table) -> float:
+    """The one that is configured in the table [optimizer], else the optimizer's own."""
+    given: float | None = table.get("learning_rate")
+    if given is not None:
+        return given
+    default: float = inspect.signature(Optimizer.members[table["name"]]).parameters["learning_rate"].default
+    return default
 
 
 def schedule(table: Table, rate: float, steps_per_epoch: int, epochs: int) -> float | schedules.Schedule:
     """The learning rate over time, by the table [schedule]; epochs become optimizer steps.
 
     Raises:
-        ArgumentError: a setting that this schedule does not have, or a warm-up that leaves nothing.
+        ArgumentError: a warm-up that leaves nothing, or a setting out of range.
     """
     name = table["name"]
-    for setting in ("every", "factor", "patience"):
-        if table.get(setting) is not None and setting not in _SCHEDULE_SETTINGS[name]:
-            having = [one for one, known in _SCHEDULE_SETTINGS.items() if setting in known]
-            raise ArgumentError(f"--schedule-{setting}: schedule {name} has none; allowed with {', '.join(having)}.")
     warmup = round(table["warmup"] * steps_per_epoch)
     total = epochs * steps_per_epoch - warmup
     if total < 1:
         raise ArgumentError(
             f"--warmup: {table['warmup']:g} epochs were given; it must be shorter than the training, {epochs}."
         )
+    settings = parameters.given("schedule", name, table)
     then: float | schedules.Schedule = rate
     if name == "cosine":
-        then = schedules.Cosine(rate, total)
+        then = schedules.Cosine(rate, total, **settings)
     elif name == "one-cycle":
         if warmup:
             raise ArgumentError("--warmup: schedule one-cycle rises by itself. Leave it out.")
-        then = schedules.OneCycle(rate, max(total, 2))
+        then = schedules.OneCycle(rate, max(total, 2), **settings)
     elif name == "step":
         every = epochs / 3 if table.get("every") is None else table["every"]
-        then = schedules.Step(rate, max(round(every * steps_per_epoch), 1), _or(table.get("factor"), 0.1))
+        then = schedules.Step(rate, **{**settings, "every": max(round(every * steps_per_epoch), 1)})
     elif name == "exponential":
-        then = schedules.Exponential(rate, _or(table.get("factor"), 0.95) ** (1 / steps_per_epoch))
+        then = schedules.Exponential(rate, settings.get("factor", 0.95) ** (1 / steps_per_epoch))
     elif name == "plateau":
-        then = schedules.ReduceOnPlateau(rate, _or(table.get("factor"), 0.1), int(_or(table.get("patience"), 5)))
+        then = schedules.ReduceOnPlateau(rate, **{"patience": 5, **settings})
     return schedules.Warmup(warmup, then) if warmup else then
-
-
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value
 
 
 def penalty(l1: float, l2: float) -> penalties.Penalty | None:
@@ -156,26 +186,3 @@ def penalty(l1: float, l2: float) -> penalties.Penalty | None:
     if l1:
         return penalties.L1(l1)
     return penalties.L2(l2) if l2 else None
-
-
-def prepared(run: Run, part: Dataset) -> Dataset:
-    """A part that was loaded by name, prepared as the run's training part was."""
-    features, target, _ = run.preparation()
-    if part.preparation == features and part.target_preparation == target:
-        return part
-    x, y = part.x, part.y
-    for one in reversed(part.preparation):
-        x = one.undo(x, np.float64)
-    for one in features:
-        x = one(x, part.x.dtype)
-    if part.target_preparation is not None:
-        y = part.target_preparation.undo(y, np.float64)
-    if target is not None:
-        y = target(y, part.x.dtype)
-    names = part.feature_names if x.ndim == 2 else None
-    return Dataset(x, y, part.name, names, part.class_names, part.task, features, target)
-
-
-def arrays(loss_name: str, part: Dataset, dtype: str) -> tuple[Any, Any]:
-    """(x, y) as the model and the loss want them."""
-    return part.x.astype(dtype, copy=False), task.targets(loss_name, part, dtype)

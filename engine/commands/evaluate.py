@@ -1,11 +1,10 @@
 """How does `engine evaluate` go? The model of a run folder is built again and tested."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
-from engine.commands import build, options, parsing, report, settings, task
-from engine.data import Dataset, names
-from engine.errors import DataError
+from engine.commands import build, confusion, options, parsing, parts, report, settings, task
 from engine.layers import Layer
 from engine.optimizers import SGD
 from engine.runs import Run
@@ -17,13 +16,35 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="test the model of a run folder",
-        description="Build the model of a run folder again and test it on the part of its data that was held out.",
-        epilog="examples:\n  engine evaluate runs/digits-1\n  engine evaluate runs/moons-1 --data circle\n",
+        description="Build the model of a run folder again and test it on the part of its data that was held out, or "
+        "on other samples with targets, prepared as the training data was.",
+        epilog="examples:\n  engine evaluate runs/digits-1 --confusion digits.png\n"
+        "  engine evaluate runs/moons-1 --data circle\n"
+        "  engine evaluate runs/prices-1 --data prices-of-may.csv\n",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("folder", metavar="RUN", help="the run folder")
+    parser.add_argument("folder", metavar="RUN", type=parsing.path, help="the run folder")
     parser.add_argument(
-        "--data", metavar="NAME", type=parsing.one_of("data set", names()), help="(default: the run's own)"
+        "--data",
+        metavar="NAME|FILE",
+        type=parsing.data,
+        help="a set by name, or a file, of which all samples are taken (default: the run's own)",
+    )
+    parser.add_argument(
+        "--target", metavar="FILE", type=parsing.path, help="of the targets of FILE, where they are in one of their own"
+    )
+    parser.add_argument(
+        "--part",
+        metavar="PART",
+        type=parsing.OneOf("part", parts.PARTS),
+        help=f"{', '.join(parts.PARTS)} (default: test)",
+    )
+    options.add_data_dir(parser, "as the run was begun")
+    parser.add_argument(
+        "--confusion",
+        metavar="FILE",
+        type=parsing.path,
+        help="write which class is taken for which: .csv, or a picture (.png, .svg, .pdf)",
     )
     options.add_device(parser)
     options.add_display(parser)
@@ -32,46 +53,33 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Test a run; 0 when the result is there."""
     folder = Run.open(arguments.folder)
+    drawn = None if arguments.confusion is None else Path(arguments.confusion)
+    if drawn is not None:
+        of = settings.table(folder, "data")
+        confusion.check_output(drawn, of["task"], len(of.get("classes") or ()))
     model = build.trained_model(folder)
-    test = load_part(folder, arguments.data, "test")
+    test = parts.of_run(folder, arguments.data, arguments.part, target=arguments.target, data_dir=arguments.data_dir)
+    part = {"train": "training", "validation": "validation"}.get(arguments.part, "test")
     backend, device = report.choose_device(arguments.device)
     trainer = make_trainer(folder, model, backend.device)
     table = settings.table(folder, "model")
     with settings.used(folder, "loss") as loss:
-        result = trainer.evaluate(build.arrays(loss["name"], test, table["precision"]))
+        confused = confusion.Confusion.of(loss["name"], test)
+        result = trainer.evaluate(parts.arrays(loss["name"], test, table["precision"]), watch=confused)
     output = report.Output(arguments.quiet or arguments.json)
     output.print(f"run     {folder.path}")
-    output.print(f"data    {test.name}: {len(test)} test samples, {test.task}")
+    output.print(f"data    {test.name}: {len(test)} {part} samples, {test.task}")
     output.print(f"model   {report.describe_model(table)} ({report.parameter_count(model):,} parameters)")
     output.print(f"device  {device}")
-    output.print(report.result_table({"test": result}, {"samples": f"{len(test):,}"}))
-    facts = {"data": test.name, "run": str(folder.path), "device": backend.device, "samples": len(test), "test": result}
-    report.finish(result, facts, as_json=arguments.json)
+    output.print(report.result_table({part: result}, {"samples": f"{len(test):,}"}))
+    facts = {"data": test.name, "run": str(folder.path), "device": backend.device, "samples": len(test), part: result}
+    if confused is not None:
+        confused.show(output)
+        facts["confusion"] = confused.to_dict()
+        if drawn is not None:
+            confused.write(drawn)
+    report.finish(result, facts, part=part, as_json=arguments.json)
     return 0
-
-
-def load_part(folder: Run, name: str | None, part: str) -> Dataset:
-    """A part of a data set, prepared as the run's training part was: "train", "test" or "all".
-
-    Raises:
-        DataError: the data is of another task, shape or number of classes.
-    """
-    with settings.used(folder, "data") as table:
-        own = name is None or name == table["name"]
-        wanted = table if own else {"name": name, "seed": table["seed"], "test_fraction": 0.2}
-        train, test = build.load_data(wanted)
-    inputs, classes = settings.table(folder, "model")["inputs"], table.get("classes")
-    if test.task != table["task"] or list(test.x.shape[1:]) != inputs or test.classes != len(classes or ()):
-        given = _kind(test.task, list(test.x.shape[1:]), test.classes)
-        wanted_kind = _kind(table["task"], inputs, len(classes or ()))
-        raise DataError(f"data {test.name}: it has {given}; {folder.path} was trained on {wanted_kind}.")
-    return build.prepared(folder, test if part == "test" else train)
-
-
-def _kind(task_name: str, inputs: list[int], classes: int) -> str:
-    return f"{'x'.join(map(str, inputs))} features and " + (
-        f"{classes} classes" if classes else f"a {task_name} target"
-    )
 
 
 def make_trainer(folder: Run, model: Layer, device: str) -> Trainer:

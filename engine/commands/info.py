@@ -10,8 +10,9 @@ from typing import Any
 import backends
 import engine
 from engine.commands.report import Output, write
+from engine.data import official
 
-_LIBRARIES = ("numpy", "safetensors", "rich", "matplotlib", "scikit-learn")
+_LIBRARIES = ("numpy", "safetensors", "rich", "shtab", "matplotlib", "scikit-learn", "pyarrow", "pillow")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -63,7 +64,11 @@ def gather() -> dict[str, dict[str, str]]:
     problem = cupy_backend.problem()
     if problem is not None:
         facts["device cuda"] = {"not usable": problem}
-    facts["folders"] = {"runs": str(Path("runs").absolute())}
+    facts["folders"] = {
+        "runs": str(Path("runs").absolute()),
+        "data": os.environ.get("ENGINE_DATA") or "the variable ENGINE_DATA names none",
+        "cache": official.cache_folder(),
+    }
     return facts
 
 

@@ -1,55 +1,46 @@
-"""What does Ctrl-C do? The step under way is finished, so that its weights can be kept; a second one stops at once."""
+"""What do Ctrl-C and SIGTERM do? The step under way is finished, so that all is kept; a second one stops at once."""
 
 import contextlib
 import signal
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from engine.callbacks import Callback
-from engine.tensor import Tensor
-
-if TYPE_CHECKING:
-    from engine.trainer import Trainer
+# Ctrl-C, and what a machine sends that is about to be taken away; with what they usually do.
+_SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 
 class InterruptedBetweenStepsError(KeyboardInterrupt):
     """Interrupted where the weights are those of the last step, none of them half changed."""
 
 
-class Interruption(Callback):
-    """Ends a training between two steps when it was interrupted during one."""
+class Interruption:
+    """Whether a training that is under way was interrupted.
+
+    Attributes:
+        asked: whether Ctrl-C came; who sees it between two steps ends the training.
+    """
 
     def __init__(self) -> None:
-        self._asked = False
+        self.asked = False
 
     @contextlib.contextmanager
     def awaited(self) -> Iterator[None]:
-        """A block in which the first Ctrl-C waits for the end of the step."""
-        usual = signal.getsignal(signal.SIGINT)
-        if usual is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
-            yield  # someone else decides
+        """A block in which the first signal waits for the end of the step."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # signals are not this thread's
             return
-        signal.signal(signal.SIGINT, self._ask)
+        # Where someone else decides what a signal does, it stays so.
+        usual = {one: before for one, before in _SIGNALS.items() if signal.getsignal(one) == before}
+        for one in usual:
+            signal.signal(one, self._ask)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, usual)
+            for one, before in usual.items():
+                signal.signal(one, before)
 
     def _ask(self, *_: Any) -> None:
-        if self._asked:
+        if self.asked:
             raise KeyboardInterrupt
-        self._asked = True
-
-    def _stop_if_asked(self) -> None:
-        if self._asked:
-            raise InterruptedBetweenStepsError
-
-    def epoch_begin(self, trainer: "Trainer", epoch: int) -> None:
-        self._stop_if_asked()
-
-    def batch_end(self, trainer: "Trainer", batch: int, loss: Tensor) -> None:
-        self._stop_if_asked()
-
-    def epoch_end(self, trainer: "Trainer", epoch: int, values: dict[str, float]) -> None:
-        self._stop_if_asked()
+        self.asked = True

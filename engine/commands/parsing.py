@@ -5,11 +5,11 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
+from engine.data.augmentation import read as read_augmentation
+from engine.data.loading import is_name
 from engine.errors import EngineError, UnknownNameError, unknown_name
-
-T = TypeVar("T")
 
 LARGEST = 10**9  # of whole numbers: above it are typing errors, and what no memory holds
 
@@ -18,11 +18,18 @@ class UsageError(EngineError):
     """A command line that cannot be followed; the message begins with the program's name."""
 
 
-class Formatter(argparse.RawDescriptionHelpFormatter):
+class Formatter(argparse.HelpFormatter):
     """Help with room for the options, and each default after its option, where it has one of its own."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=30)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Paragraphs fill the lines; those that are laid out, with lines that begin with a space, stay as they are."""
+        paragraphs = text.strip("\n").split("\n\n")
+        return "\n\n".join(
+            one if "\n " in one else argparse.HelpFormatter._fill_text(self, one, width, indent) for one in paragraphs
+        )
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text, default = action.help or "", action.default
@@ -36,6 +43,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"formatter_class": Formatter, **settings}, allow_abbrev=False)
+        # What begins so is a value and no option: -1e-3, and -2,-1.
+        self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?(,.*)?$", re.I)
 
     def error(self, message: str) -> NoReturn:
         message = re.sub(r"^argument (--?[\w-]+/)*", "", message)
@@ -92,53 +101,48 @@ def number(least: float = 0.0, most: float = math.inf, *, above: bool = False, b
             value = math.nan
         inside = (value > least if above else value >= least) and (value < most if below else value <= most)
         if not inside or not math.isfinite(value):
-            low = f"above {least:g}" if above else f"from {least:g}"
+            low = f" above {least:g}" if above else f" from {least:g}"
             high = "" if most == math.inf else f" and below {most:g}" if below else f" to {most:g}"
-            raise argparse.ArgumentTypeError(f"{text!r} was given; allowed are numbers {low}{high}")
+            finite = "finite numbers" if least == -math.inf else f"numbers{low}"
+            raise argparse.ArgumentTypeError(f"{text!r} was given; allowed are {finite}{high}")
         return value
 
     return read
 
 
-def one_of(kind: str, names: Iterable[str]) -> Callable[[str], str]:
-    """One of these names."""
-    allowed = tuple(names)
+class OneOf:
+    """One of these names, in whatever case, with - or _; ``names`` lists them, for completion."""
 
-    def read(text: str) -> str:
-        if text not in allowed:
-            raise argparse.ArgumentTypeError(str(unknown_name(kind, text, allowed)))
-        return text
+    def __init__(self, kind: str, names: Iterable[str]) -> None:
+        self.kind, self.names = kind, tuple(names)
 
-    return read
-
-
-def known_to(look_up: Callable[[str], Any]) -> Callable[[str], str]:
-    """A name that this function finds."""
-
-    def read(text: str) -> str:
-        try:
-            look_up(text)
-        except UnknownNameError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-        return text
-
-    return read
+    def __call__(self, text: str) -> str:
+        for name in self.names:
+            if _plain(name) == _plain(text):
+                return name
+        raise argparse.ArgumentTypeError(str(unknown_name(self.kind, text, self.names)))
 
 
-def or_word(word: str, read: Callable[[str], T]) -> Callable[[str], T | str]:
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+class OrWord:
     """This word, or what ``read`` takes."""
 
-    def either(text: str) -> T | str:
-        if text == word:
+    def __init__(self, word: str, read: Callable[[str], Any]) -> None:
+        self.word, self.read = word, read
+        self.names = (word, *getattr(read, "names", ()))
+
+    def __call__(self, text: str) -> Any:
+        if text == self.word:
             return text
         try:
-            return read(text)
+            return self.read(text)
         except argparse.ArgumentTypeError as error:
             raise argparse.ArgumentTypeError(
-                f'{error}, and "{word}"' if " was given; " in str(error) else str(error)
+                f'{error}, and "{self.word}"' if " was given; " in str(error) else str(error)
             ) from None
-
-    return either
 
 
 def widths(text: str) -> list[int]:
@@ -173,3 +177,72 @@ def class_weight(text: str) -> str | list[float]:
         raise argparse.ArgumentTypeError(
             f'{text!r} was given; allowed are "balanced" and numbers from 0 with commas, such as 1,2.5'
         ) from None
+
+
+def betas(text: str) -> list[float]:
+    """Two decays, from 0 and below 1: 0.9,0.999."""
+    try:
+        first, second = (number(0, 1, below=True)(part) for part in text.split(","))
+    except (argparse.ArgumentTypeError, ValueError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} was given; allowed are two numbers from 0 and below 1 with a comma, such as 0.9,0.999"
+        ) from None
+    return [first, second]
+
+
+def path(text: str) -> str:
+    """A path: what an empty variable of the shell leaves is none, and would be taken for the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' was given; allowed is a path")
+    return text
+
+
+def data(text: str) -> str:
+    """The name of a data set, or a path."""
+    try:
+        is_name(path(text))
+    except UnknownNameError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def names(text: str) -> list[str]:
+    """Names with commas between them."""
+    found = [part.strip() for part in text.split(",")]
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"{text!r} was given; allowed are names or numbers of columns with commas")
+    return found
+
+
+def yes_or_no(text: str) -> bool:
+    """yes or no."""
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError(f"{text!r} was given; allowed are yes and no")
+    return text == "yes"
+
+
+def separator(text: str) -> str:
+    """One character, or the words tab and space."""
+    found = {"tab": "\t", "space": " "}.get(text, text)
+    if len(found) != 1 or found in '"\r\n' or found.isalnum():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} was given; allowed are one character that is no letter, digit or quote, tab, and space"
+        )
+    return found
+
+
+def image_size(text: str) -> list[int]:
+    """Height x width: 32x48."""
+    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} was given; allowed is height x width in pixels, such as 32x32")
+    return [int(found[1]), int(found[2])]
+
+
+def augmentation(text: str) -> str:
+    """Augmentations with commas between them, as they are written."""
+    try:
+        read_augmentation(text)
+    except EngineError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text

@@ -1,7 +1,6 @@
 """How does a person watch a training? A line an epoch, and on a terminal a bar with loss, speed and time left."""
 
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from engine.callbacks import Callback
@@ -27,16 +26,12 @@ class Lines(Callback):
     def __init__(self, output: Output, epochs: int, samples: int) -> None:
         self.output, self.epochs, self.samples = output, epochs, samples
 
-    def epoch_begin(self, trainer: "Trainer", epoch: int) -> None:
-        self._began = time.perf_counter()
-
     def epoch_end(self, trainer: "Trainer", epoch: int, values: dict[str, float]) -> None:
-        seconds = values.get("seconds") or time.perf_counter() - self._began
         measured = "  ".join(
             f"{name_of(name)} {number(value)}" for name, value in values.items() if name not in _NOT_SHOWN
         )
         width = len(str(self.epochs))
-        speed = f"{self.samples / max(seconds, 1e-9):,.0f} samples/s"
+        speed = f"{self.samples / max(values['seconds'], 1e-9):,.0f} samples/s"
         self.output.print(f"epoch {epoch:>{width}}/{self.epochs}  {measured}  {speed}")
 
 
@@ -46,6 +41,7 @@ class Bar(Callback):
     def __init__(self, output: Output, epochs: int, samples: int) -> None:
         self.output, self.epochs, self.samples = output, epochs, samples
         self._progress: Any = None
+        self._before: float | None = None  # how many epochs were done when it began
 
     def fit_begin(self, trainer: "Trainer") -> None:
         from rich.progress import BarColumn, Progress, TextColumn
@@ -67,33 +63,17 @@ class Bar(Callback):
 
     def batch_end(self, trainer: "Trainer", batch: int, loss: Tensor) -> None:
         now = time.perf_counter()
+        done = self._epoch - 1 + batch / trainer.batches_per_epoch
+        if self._before is None:
+            self._before = done - 1 / trainer.batches_per_epoch
         if now - self._looked < _SECONDS_BETWEEN_LOOKS:
             return
         self._looked = now
-        done = self._epoch - 1 + batch / trainer.batches_per_epoch
-        passed = now - self._began
-        left = passed / done * (self.epochs - done)
-        told = f"loss {number(loss.item())}  {done * self.samples / passed:,.0f} samples/s  {duration(left)} left"
+        passed, made = now - self._began, done - self._before
+        left = passed / made * (self.epochs - done)
+        told = f"loss {number(loss.item())}  {made * self.samples / passed:,.0f} samples/s  {duration(left)} left"
         self._progress.update(self._task, completed=batch, told=told)
 
     def fit_end(self, trainer: "Trainer") -> None:
         if self._progress is not None:
             self._progress.stop()
-
-
-class EachEpoch(Callback):
-    """Do something when training begins and after every epoch.
-
-    Args:
-        begin: called before the first step.
-        end: called with (epoch, values).
-    """
-
-    def __init__(self, begin: Callable[[], None], end: Callable[["Trainer", int, dict[str, float]], None]) -> None:
-        self._begin, self._end = begin, end
-
-    def fit_begin(self, trainer: "Trainer") -> None:
-        self._begin()
-
-    def epoch_end(self, trainer: "Trainer", epoch: int, values: dict[str, float]) -> None:
-        self._end(trainer, epoch, values)

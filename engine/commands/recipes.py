@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-SCHEDULES = ("constant", "cosine", "step", "exponential", "one-cycle", "plateau")
-
 
 @dataclass(frozen=True)
 class Recipe:

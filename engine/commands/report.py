@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 WIDTH = 100  # of the log, and of output that is no terminal
 
-_SHOWN = {"r2": "R2", "mae": "mean absolute error"}
+_SHOWN = {"r2": "R2", "mae": "mean absolute error", "f1": "F1"}
 
 
 class Output:
@@ -123,11 +123,22 @@ def describe_model(table: Mapping[str, Any]) -> str:
     widths = "-".join(str(width) for width in (_product(table["inputs"]), *table["hidden"], table["outputs"]))
     parts = [widths]
     if table["hidden"]:
-        parts += [table["activation"]]
+        parts += [_activation(table)]
         parts += ["batch norm"] if table["batch_norm"] else []
         parts += [f"dropout {table['dropout']:g}"] if table["dropout"] else []
+        depth = table.get("stochastic_depth")
+        parts += [f"stochastic depth {depth:g}"] if depth else []
     parts += [] if table["precision"] == "float32" else [table["precision"]]
     return ", ".join(parts)
+
+
+def _activation(table: Mapping[str, Any]) -> str:
+    """Its name, and the parameter that was chosen for it: leaky-relu 0.2, maxout of 3."""
+    name: str = table["activation"]
+    for setting in ("negative_slope", "elu_alpha"):
+        if table.get(setting) is not None:
+            return f"{name} {table[setting]:g}"
+    return name if table.get("pieces") is None else f"{name} of {table['pieces']}"
 
 
 def _product(lengths: Sequence[int]) -> int:
@@ -160,9 +171,8 @@ def duration(seconds: float) -> str:
 
 def name_of(measure: str) -> str:
     """What a measure is called in tables and lines."""
-    for prefix in ("validation_",):
-        if measure.startswith(prefix):
-            return "validation " + name_of(measure.removeprefix(prefix))
+    if measure.startswith("validation_"):
+        return "validation " + name_of(measure.removeprefix("validation_"))
     return _SHOWN.get(measure, measure.replace("_", " "))
 
 
@@ -183,12 +193,12 @@ def result_table(columns: Mapping[str, Mapping[str, float]], further: Mapping[st
     return table
 
 
-def last_line(test: Mapping[str, float]) -> str:
+def last_line(measured: Mapping[str, float], part: str = "test") -> str:
     """The plain line that ends `train` and `evaluate`: test accuracy 0.9722."""
-    measure = "accuracy" if "accuracy" in test else "loss"
-    return f"test {measure} {test[measure]:.4f}"
+    measure = "accuracy" if "accuracy" in measured else "loss"
+    return f"{part} {measure} {measured[measure]:.4f}"
 
 
-def finish(test: Mapping[str, float], result: Mapping[str, Any], *, as_json: bool) -> None:
+def finish(measured: Mapping[str, float], result: Mapping[str, Any], *, as_json: bool, part: str = "test") -> None:
     """The end of standard output: the plain line, or the whole result as one JSON object."""
-    write((json.dumps(result) if as_json else last_line(test)) + "\n")
+    write((json.dumps(result) if as_json else last_line(measured, part)) + "\n")

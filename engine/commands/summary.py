@@ -1,12 +1,13 @@
 """How does `engine summary` go? The layers of a run's model, or of one that options describe."""
 
 import argparse
+import json
 from collections.abc import Mapping
 from typing import Any
 
+from engine import data
 from engine.commands import build, options, parsing, recipes, report, settings, task
 from engine.commands.train import model_table
-from engine.data import names
 from engine.errors import ArgumentError
 from engine.model_summary import summary
 from engine.runs import Run
@@ -23,16 +24,22 @@ def add(commands: Any) -> None:
         "  engine summary --data digits --hidden 256,128 --batch-norm\n"
         "  engine summary --inputs 784 --outputs 10 --hidden 100 --batch-size 64\n",
     )
-    parser.set_defaults(run=run)
-    parser.add_argument("folder", metavar="RUN", nargs="?", help="a run folder (default: a model from the options)")
+    parser.add_argument(
+        "folder", metavar="RUN", nargs="?", type=parsing.path, help="a run folder (default: a model from the options)"
+    )
     group = parser.add_argument_group("size")
-    group.add_argument("--data", metavar="NAME", type=parsing.one_of("data set", names()), help="its shapes")
+    group.add_argument(
+        "--data", metavar="NAME|FILE", type=parsing.data, help="whose samples and targets the model suits"
+    )
     group.add_argument("--inputs", metavar="N", type=parsing.whole(1), help="features of a sample")
     group.add_argument("--outputs", metavar="N", type=parsing.whole(1), help="outputs of the model")
     group.add_argument(
         "--batch-size", metavar="N", type=parsing.whole(1), default=1, help="samples of the counted step"
     )
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
     options.add_model(parser)
+    of_both = ("help", "folder", "json", "batch_size")
+    parser.set_defaults(run=run, of_a_model=[one for one in parser._actions if one.dest not in of_both])
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,9 +49,15 @@ def run(arguments: argparse.Namespace) -> int:
         table = _described(arguments)
         model = build.model(table)
     else:
+        for option in arguments.of_a_model:
+            if getattr(arguments, option.dest) != option.default:
+                raise ArgumentError(
+                    f"{option.option_strings[0]}: the model is that of {arguments.folder}. Leave one of them out."
+                )
         with settings.used(Run.open(arguments.folder), "model") as table:
             model = build.model(table)
-    report.write(f"{summary(model, tuple(table['inputs']), batch_size=arguments.batch_size)}\n")
+    found = summary(model, tuple(table["inputs"]), batch_size=arguments.batch_size)
+    report.write(f"{json.dumps(found.to_dict()) if arguments.json else found}\n")
     return 0
 
 
@@ -52,7 +65,7 @@ def _described(arguments: argparse.Namespace) -> dict[str, Any]:
     inputs, outputs = arguments.inputs, arguments.outputs
     shape = [inputs]
     if arguments.data is not None:
-        train, _ = build.load_data({"name": arguments.data, "seed": 0, "test_fraction": 0.2})
+        train, _ = data.load(arguments.data)
         shape = list(train.x.shape[1:]) if inputs is None else shape
         outputs = task.outputs(task.default_loss(train.task), train) if outputs is None else outputs
     if shape == [None] or outputs is None:

@@ -17,8 +17,17 @@ Numbers = np.ndarray[Any, Any]
 LOSSES = tuple(name for name in Loss.names() if name != "triplet-margin")
 _LABELS = ("cross-entropy", "hinge")
 _YES_OR_NO = ("binary-cross-entropy", "logistic")
-_AUTO = {"multiclass": "cross-entropy", "binary": "binary-cross-entropy", "regression": "mean-squared-error"}
-_REGRESSION = tuple(name for name in LOSSES if name not in (*_LABELS, *_YES_OR_NO))
+_NUMBERS = tuple(name for name in LOSSES if name not in (*_LABELS, *_YES_OR_NO))
+_AUTO = {
+    "multiclass": "cross-entropy",
+    "binary": "binary-cross-entropy",
+    "multilabel": "binary-cross-entropy",
+    "regression": "mean-squared-error",
+}
+LOSS_HELP = (
+    f"for one class a sample: {', '.join(_LABELS)}; for yes or no to each class or label: "
+    f"{', '.join(_YES_OR_NO)}; for numbers (classes and labels as 0 and 1): {', '.join(_NUMBERS)}; auto suits the data"
+)
 
 
 def default_loss(task: Task) -> str:
@@ -27,8 +36,6 @@ def default_loss(task: Task) -> str:
     >>> default_loss("regression")
     'mean-squared-error'
     """
-    if task not in _AUTO:
-        raise ArgumentError(f"task {task}: it has no loss of its own yet; allowed are {', '.join(_AUTO)}.")
     return _AUTO[task]
 
 
@@ -36,18 +43,23 @@ def check(loss: str, data: Dataset) -> None:
     """Refuse a loss that cannot be computed from these targets.
 
     Raises:
-        ArgumentError: the targets are numbers and the loss wants classes.
+        ArgumentError: the targets are numbers and the loss wants classes, or several labels and it wants one class.
     """
-    if data.task == "regression" and loss not in _REGRESSION:
+    if data.task == "regression" and loss not in _NUMBERS:
         raise ArgumentError(
             f"loss {loss}: it needs classes, and the targets of {data.name} are numbers. "
-            f"Use one of {', '.join(_REGRESSION)}."
+            f"Use one of {', '.join(_NUMBERS)}."
+        )
+    if data.task == "multilabel" and loss in _LABELS:
+        raise ArgumentError(
+            f"loss {loss}: it needs one class a sample, and those of {data.name} have several labels. "
+            f"Use one of {', '.join((*_YES_OR_NO, *_NUMBERS))}."
         )
 
 
 def outputs(loss: str, data: Dataset) -> int:
     """How many numbers the model gives for a sample."""
-    if data.task == "regression":
+    if data.task in ("regression", "multilabel"):
         return 1 if data.y.ndim == 1 else int(data.y.shape[1])
     return 1 if _single(loss, data.task) else data.classes
 
@@ -60,13 +72,17 @@ def targets(loss: str, data: Dataset, dtype: str) -> Numbers:
     """The targets in the form that the loss wants.
 
     Labels (samples,) for cross-entropy and hinge; otherwise numbers (samples, outputs): the regression's own, or 1 for
-    a sample's class and 0 for the others (-1 for logistic), in one column where there are two classes.
+    a sample's class and 0 for the others (-1 for logistic), in one column where there are two classes; likewise 1 for
+    each label that a sample has.
     """
     if data.task == "regression":
         return data.y.reshape(len(data), -1).astype(dtype, copy=False)
-    if loss in _LABELS:
+    if data.task == "multilabel":
+        one = data.y == 1
+    elif loss in _LABELS:
         return data.y
-    one = data.y[:, None] == (np.ones(1) if _single(loss, data.task) else np.arange(data.classes))
+    else:
+        one = data.y[:, None] == (np.ones(1) if _single(loss, data.task) else np.arange(data.classes))
     return np.where(one, 1.0, -1.0 if loss == "logistic" else 0.0).astype(dtype)
 
 
@@ -74,31 +90,40 @@ def measures(loss: str, task: str) -> list[metrics.Metric]:
     """What is reported beside the loss."""
     if task == "regression":
         return [metrics.get("mae"), metrics.get("r2")]
-    return [metrics.get("accuracy", threshold=_threshold(loss), multilabel=False)]
+    if task == "multilabel":
+        return [metrics.get(name, threshold=threshold(loss), multilabel=True) for name in ("accuracy", "f1")]
+    return [metrics.get("accuracy", threshold=threshold(loss), multilabel=False)]
 
 
-def _threshold(loss: str) -> float:
+def threshold(loss: str) -> float:
+    """What an output is above where it says yes."""
     return 0.0 if loss in _YES_OR_NO else 0.5  # of logits; of numbers fitted to 0 and 1
 
 
 class Said(NamedTuple):
-    """What raw outputs say: classes (samples,), and a number for each class (samples, classes), called ``kind``."""
+    """What raw outputs say: classes (samples,), and a number for each class (samples, classes), called ``kind``.
+
+    Of several labels: classes (samples, labels) are 0 or 1, and there is a number for each label.
+    """
 
     classes: Numbers
     numbers: Numbers
     kind: str
 
 
-def said(loss: str, output: Numbers) -> Said:
+def said(loss: str, output: Numbers, task: str | None = None) -> Said:
     """Classes and their probabilities, or scores where the loss is not made of probabilities.
 
     Args:
         loss: its name.
         output: raw outputs (samples, outputs); one output speaks for class 1 of two.
+        task: "multilabel" where each output speaks for a label of its own.
 
     >>> classes, numbers, kind = said("binary-cross-entropy", np.array([[0.0], [1.0]]))
     >>> classes.tolist(), numbers.round(2).tolist(), kind
     ([0, 1], [[0.5, 0.5], [0.27, 0.73]], 'probability')
+    >>> said("binary-cross-entropy", np.array([[0.0, 1.0]]), "multilabel").classes.tolist()
+    [[0, 1]]
     """
     output = output.astype(np.float64)
     turn: Callable[[Numbers], Numbers] = _sigmoid if loss in _YES_OR_NO else np.asarray
@@ -106,9 +131,11 @@ def said(loss: str, output: Numbers) -> Said:
         turn = _softmax
     numbers = turn(output)
     kind = "score" if turn is np.asarray else "probability"
+    if task == "multilabel":
+        return Said((output > threshold(loss)).astype(np.int64), numbers, kind)
     if output.shape[1] > 1:
         return Said(output.argmax(axis=1), numbers, kind)
-    classes = (output[:, 0] > _threshold(loss)).astype(np.int64)
+    classes = (output[:, 0] > threshold(loss)).astype(np.int64)
     return Said(classes, np.concatenate([1.0 - numbers, numbers], axis=1), kind)
 
 

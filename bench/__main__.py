@@ -1,7 +1,7 @@
 """How fast is it on this machine? `python -m bench --suite eager` prints a table, `--json FILE` keeps it.
 
 Run from the repository's root. A suite is a module with `measure()`, which returns plain values, and `report(result)`,
-which turns them into a table.
+which turns them into a table; `add_options(parser)`, where it has some, adds what `measure` is given by name.
 """
 
 import argparse
@@ -18,9 +18,9 @@ import numpy as np
 
 import backends
 import engine
-from bench import eager_step
+from bench import accuracy, data_loading, eager_step
 
-SUITES: dict[str, ModuleType] = {"eager": eager_step}
+SUITES: dict[str, ModuleType] = {"accuracy": accuracy, "data": data_loading, "eager": eager_step}
 
 
 def facts() -> dict[str, Any]:
@@ -38,15 +38,21 @@ def facts() -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and write where asked; 2 where the file cannot be written."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks of the engine on this machine.")
-    parser.add_argument("--suite", choices=sorted(SUITES), default="eager", help="what to measure (default: eager)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there, with the machine's facts")
+    common = argparse.ArgumentParser(prog="python -m bench", add_help=False)
+    common.add_argument("--suite", choices=sorted(SUITES), default="eager", help="what to measure (default: eager)")
+    common.add_argument("--json", type=Path, metavar="FILE", help="write the result there, with the machine's facts")
+    suite = SUITES[common.parse_known_args(arguments)[0].suite]
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Benchmarks of the engine on this machine.", parents=[common]
+    )
+    if hasattr(suite, "add_options"):
+        suite.add_options(parser)
     given = parser.parse_args(arguments)
     if given.json is not None and not given.json.absolute().parent.is_dir():
         print(f"bench: --json {given.json}: the folder {given.json.absolute().parent} does not exist.", file=sys.stderr)
         return 2
-    suite = SUITES[given.suite]
-    result = suite.measure()
+    options = {name: value for name, value in vars(given).items() if name not in ("suite", "json")}
+    result = suite.measure(**options)
     print(suite.report(result))
     if given.json is not None:
         try:

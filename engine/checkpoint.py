@@ -10,7 +10,7 @@ import numpy as np
 from engine.errors import DataError
 from engine.files import write_whole
 
-FORMAT = "1"  # of the metadata; raised where an older reader would misread it
+FORMAT = 1  # of the metadata; raised where an older reader would misread it
 
 
 def save_state(path: str | Path, tensors: Mapping[str, "np.ndarray[Any, Any]"], metadata: Mapping[str, Any]) -> None:
@@ -21,7 +21,8 @@ def save_state(path: str | Path, tensors: Mapping[str, "np.ndarray[Any, Any]"], 
     """
     import safetensors.numpy
 
-    text = {"format": FORMAT, "state": json.dumps(metadata)}
+    # One text: several would be written in an order that changes, and equal states would not be equal files.
+    text = {"state": json.dumps({"format": FORMAT, **metadata})}
     arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     write_whole(path, safetensors.numpy.save(arrays, metadata=text))
 
@@ -43,8 +44,9 @@ def load_state(path: str | Path) -> tuple[dict[str, "np.ndarray[Any, Any]"], dic
             text = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
         metadata = json.loads(text.get("state", "{}"))
-    except (safetensors.SafetensorError, ValueError) as error:
+        written = metadata.pop("format", FORMAT)
+    except (safetensors.SafetensorError, ValueError, AttributeError) as error:
         raise DataError(f"{name}: not a checkpoint, or damaged ({str(error).splitlines()[0]}).") from None
-    if text.get("format", FORMAT) != FORMAT:
-        raise DataError(f"{name}: its format is {text['format']}, this version reads {FORMAT}. Update the engine.")
+    if written != FORMAT:
+        raise DataError(f"{name}: its format is {written}, this version reads {FORMAT}. Update the engine.")
     return tensors, metadata

@@ -57,6 +57,9 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        first = str(args[0]) if args else ""
+        if self._subparsers is not None and first.startswith("-") and first not in self._option_string_actions:
+            self.error(self._stranger(first))  # before the command is missed that would have followed
         found, left = super().parse_known_args(args, namespace)
         if left:  # named here, by the command that knows its options, and not by the parser above it
             self.error(self._stranger(str(left[0])))

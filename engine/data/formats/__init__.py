@@ -138,9 +138,9 @@ def _arrays(name: str, head: bytes) -> Arrays | None:
     if head.startswith(numpy_files.MAGIC):
         return Arrays(numpy_files.read(name))
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        if inner.endswith((".npz", ".zip")) or b".npy" in head:
+        if inner.endswith(".npz") or b".npy" in head:
             return _archive(name)
-        raise _unknown(name, "a zip archive (or an Office file)", "Save the data as csv or .npz")
+        raise _unknown(name, "a zip archive (or an Office file)", "Unpack it, or save the data as csv or .npz")
     if idx.recognised(head):
         return Arrays(idx.read(name))
     if _is_tar(head) or inner.endswith((".tar", ".tgz", ".txz")):

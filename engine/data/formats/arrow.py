@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.data.formats.cells import Cells, Column, Numbers
 from engine.data.formats.compression import open_binary
-from engine.data.formats.layouts import Layout
+from engine.data.formats.layouts import TextLayout
 
 _PIECE = 32 << 20  # bytes of text that are in memory at a time
 _BLOCK = 2 << 20  # of these, what a core reads at a time
@@ -24,7 +24,7 @@ class _NotSureError(Exception):
 
 
 def read(
-    path: str | os.PathLike[str], layout: Layout, cells: Cells, texts: Collection[str]
+    path: str | os.PathLike[str], layout: TextLayout, cells: Cells, texts: Collection[str]
 ) -> dict[str, Numbers] | None:
     """The columns; None where pyarrow cannot read the file, or might read it otherwise than the csv module does."""
     import pyarrow
@@ -58,7 +58,7 @@ def read(
 
 
 def _tables(
-    path: str | os.PathLike[str], layout: Layout, cells: Cells, strings: Collection[str]
+    path: str | os.PathLike[str], layout: TextLayout, cells: Cells, strings: Collection[str]
 ) -> Iterator[tuple[Any, int]]:
     """Tables of pyarrow, of one piece of the file after the other, and how many rows there may be in all."""
     import pyarrow
@@ -115,7 +115,7 @@ class _Rest:
 
     closed = False
 
-    def __init__(self, begun: bytes, file: Any, layout: Layout) -> None:
+    def __init__(self, begun: bytes, file: Any, layout: TextLayout) -> None:
         end = f"\n{str(layout.separator) * (len(layout.names) - 1)}\n".encode()
         self._sources = io.BytesIO(begun), file, io.BytesIO(end)
         self._held = b""

@@ -14,7 +14,7 @@ import numpy as np
 from engine.data.formats import layouts
 from engine.data.formats.cells import DEFAULT_MISSING, Cells, Column, Numbers
 from engine.data.formats.compression import open_binary
-from engine.data.formats.layouts import Layout
+from engine.data.formats.layouts import TextLayout
 from engine.data.table import Table, as_text, called, cell_error, find_column
 from engine.errors import DataError
 
@@ -75,7 +75,7 @@ def read(
     return _read(path, layout, cells, texts)
 
 
-def _read(path: str | os.PathLike[str], layout: Layout, cells: Cells, texts: Collection[str]) -> Table:
+def _read(path: str | os.PathLike[str], layout: TextLayout, cells: Cells, texts: Collection[str]) -> Table:
     """The table, by the csv module: the reader that says what a table is, and what is wrong with it."""
     columns = [Column(cells, name in texts) for name in layout.names]
     lines: list[Numbers] = []
@@ -96,7 +96,7 @@ def _read(path: str | os.PathLike[str], layout: Layout, cells: Cells, texts: Col
     return Table(os.fspath(path), layout.names, values, found, layout.has_header)
 
 
-def _check(name: str, layout: Layout, columns: Sequence[Column], lines: Sequence[int] | Numbers) -> None:
+def _check(name: str, layout: TextLayout, columns: Sequence[Column], lines: Sequence[int] | Numbers) -> None:
     """Refuse the first cell that is no number in a column of numbers."""
     wrong = [
         (*column.wrong, index)
@@ -114,7 +114,7 @@ def _check(name: str, layout: Layout, columns: Sequence[Column], lines: Sequence
         raise cell_error(place, f"the cell is {shown!r}", "the column is one of finite numbers", *fixes)
 
 
-def _lines(path: str | os.PathLike[str], layout: Layout) -> Sequence[int] | Numbers:
+def _lines(path: str | os.PathLike[str], layout: TextLayout) -> Sequence[int] | Numbers:
     """The line of each row, counted from 1: for a message about a table that pyarrow read."""
     return _contiguous(np.concatenate([starts for starts, _ in _blocks(path, layout)]))
 
@@ -124,7 +124,7 @@ def _contiguous(lines: Numbers) -> Sequence[int] | Numbers:
     return range(first, last + 1) if last - first + 1 == len(lines) else lines
 
 
-def _blocks(path: str | os.PathLike[str], layout: Layout) -> Iterator[tuple[Numbers, list[list[str]]]]:
+def _blocks(path: str | os.PathLike[str], layout: TextLayout) -> Iterator[tuple[Numbers, list[list[str]]]]:
     """Rows below the header, many at a time, each with as many cells as the first; and the lines where they begin."""
     name, width = os.fspath(path), len(layout.names)
     size, line, ended = max(1, _BLOCK // width), layout.skipped, False
@@ -163,7 +163,9 @@ def _line_ends(cell: str) -> int:
     return cell.count("\n") + cell.count("\r") - cell.count("\r\n")
 
 
-def _whole_rows(name: str, starts: Numbers, rows: list[list[str]], layout: Layout) -> tuple[Numbers, list[list[str]]]:
+def _whole_rows(
+    name: str, starts: Numbers, rows: list[list[str]], layout: TextLayout
+) -> tuple[Numbers, list[list[str]]]:
     """The rows without empty lines; one that is too short or too long is refused."""
     kept = []
     for index, row in enumerate(rows):

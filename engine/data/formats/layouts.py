@@ -26,7 +26,7 @@ _DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,[0-9]+\s*")
 _WORD = re.compile(r'"((?:[^"]|"")*)"|(\S+)')
 
 
-class Layout(NamedTuple):
+class TextLayout(NamedTuple):
     """Where the cells of a table are.
 
     separator None is one column, " " runs of white space; ``skipped`` lines (``offset`` bytes) are above the first row;
@@ -92,7 +92,7 @@ def long_cells() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def find(path: str | os.PathLike[str], separator: str | None, header: bool | None, cells: Cells) -> Layout:
+def find(path: str | os.PathLike[str], separator: str | None, header: bool | None, cells: Cells) -> TextLayout:
     """The layout of a file, from its first rows; what is given is not looked for.
 
     Raises:
@@ -132,7 +132,7 @@ def find(path: str | os.PathLike[str], separator: str | None, header: bool | Non
         offset = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     columns = _columns(rows, len(names))
     texts = frozenset(column for column, part in zip(names, columns, strict=True) if _numbers(part, cells) <= 0.5)
-    return Layout(used, names, has_header, skipped, offset, texts, small)
+    return TextLayout(used, names, has_header, skipped, offset, texts, small)
 
 
 def not_text(name: str, line: int, byte: int) -> DataError:

@@ -4,7 +4,7 @@ import argparse
 
 from engine import data, initializers, optimizers
 from engine.commands import parameters, parsing, task
-from engine.commands.recipes import OTHER, RECIPES
+from engine.commands.recipes import BY_SIZE, RECIPES, Recipe
 from engine.data.columns import IMPUTE
 from engine.data.dataset import TASKS
 from engine.data.preparation import SCALINGS
@@ -289,11 +289,16 @@ def add_display(parser: argparse._ActionsContainer) -> None:
 
 def recipe_lines() -> str:
     """The defaults that depend on the data set, for help; sets with the same ones share lines."""
+    shared: dict[Recipe, list[str]] = {}
+    for name, recipe in RECIPES.items():
+        shared.setdefault(recipe, []).append(name)
+    for most, recipe in BY_SIZE.items():
+        size = "more" if most is None else f"at most {most:,}"
+        shared.setdefault(recipe, []).append(f"other sets and files, with {size} training samples")
     lines = ["defaults by data set (the learning rate is that of adam):"]
-    for recipe in dict.fromkeys((*RECIPES.values(), OTHER)):
-        names = [name for name, own in RECIPES.items() if own == recipe]
+    for recipe, names in shared.items():
         lines += [
-            f"  {', '.join(names) or 'other sets, files'}",
+            f"  {', '.join(names)}",
             f"      --hidden {','.join(map(str, recipe.hidden))} --epochs {recipe.epochs} "
             f"--batch-size {recipe.batch_size} --learning-rate {recipe.learning_rate:g}",
         ]

@@ -62,15 +62,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _described(arguments: argparse.Namespace) -> dict[str, Any]:
-    inputs, outputs = arguments.inputs, arguments.outputs
+    inputs, outputs, samples = arguments.inputs, arguments.outputs, 0
     shape = [inputs]
     if arguments.data is not None:
         train, _ = data.load(arguments.data)
+        samples = len(train)
         shape = list(train.x.shape[1:]) if inputs is None else shape
         outputs = task.outputs(task.default_loss(train.task), train) if outputs is None else outputs
     if shape == [None] or outputs is None:
         raise ArgumentError(
             "model: its inputs and outputs are not known. Give a run folder, --data, or --inputs and --outputs."
         )
-    hidden = recipes.recipe(arguments.data or "").hidden
+    hidden = recipes.recipe(arguments.data or "", samples).hidden
     return {**model_table(arguments, hidden), "inputs": shape, "outputs": outputs, "seed": 0}

@@ -113,10 +113,10 @@ def _config(
     arguments: argparse.Namespace, table: dict[str, Any], train: Dataset, targets: tuple[str, ...] | None
 ) -> Config:
     """Everything that rebuilds the run, as tables of settings."""
-    recipe = recipes.recipe(arguments.data)
+    recipe = recipes.recipe(arguments.data, len(train))
     loss = task.default_loss(train.task) if arguments.loss == "auto" else arguments.loss
     weights = build.class_weight(arguments.class_weight, train)
-    rate = recipes.learning_rate(arguments.data, arguments.optimizer)
+    rate = recipes.learning_rate(recipe, arguments.optimizer)
     return {
         "run": {
             "format": runs.FORMAT,

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from backends import native
 from backends.backend import Backend
 from backends.kernels.pair import Array
 
@@ -13,7 +14,7 @@ class NumpyBackend(Backend):
     """The CPU: arrays are NumPy's, and the host is the device."""
 
     def __init__(self) -> None:
-        super().__init__("numpy", "cpu", np)
+        super().__init__("numpy", "cpu", np, native.overrides())
         self.empty = np.empty  # type: ignore[method-assign]  # the hot path calls NumPy's own function, without a frame
 
     def to_host(self, array: Array) -> "np.ndarray[Any, Any]":
@@ -30,4 +31,5 @@ class NumpyBackend(Backend):
             "processor": platform.processor() or platform.machine(),
             "BLAS": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
             "kernels": "NumPy",
+            "compiled C": native.problem() or "in use",
         }

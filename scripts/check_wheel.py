@@ -3,7 +3,9 @@
 python scripts/check_wheel.py        # needs the extra `test` (build) and a package index
 """
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -75,6 +77,9 @@ def main() -> int:
                 check(
                     Path(place).is_relative_to(environment.folder), f"{place} is imported, not the installed package."
                 )
+            if shutil.which("cc"):
+                used = json.loads(output_of(python, "-m", "engine", "info", "--json", folder=empty))["device cpu"]
+                check(used["compiled C"] == "in use", f"its compiled kernels are {used['compiled C']}.")
             train = ["train", "--data", "xor", "--epochs", "2", "--quiet"]
             output_of(python, "-m", "engine", *train, "--output", str(folder / "run"), folder=empty)
             script = environment.python.with_name("engine" + environment.python.suffix)

@@ -75,7 +75,7 @@ def advance(xp: Namespace, counter: Array) -> None:
     xp.add(counter, 1, out=counter)
 
 
-def _scale(rate: float) -> float:
+def scale(rate: float) -> float:
     """1 / (1 - rate), by which what is kept grows so that the mean stays; 0 where nothing is kept."""
     return 1 / (1 - rate) if rate < 1 else 0.0
 
@@ -93,12 +93,12 @@ class Dropout(Pair):
     ) -> None:
         keep_mask(xp, counter, mask=mask, rate=rate, key=key)
         xp.multiply(x, mask, out=y)
-        xp.multiply(y, _scale(rate), out=y)
+        xp.multiply(y, scale(rate), out=y)
 
     @staticmethod
     def backward(xp: Namespace, dy: Array, mask: Array, *, dx: Array, rate: float) -> None:
         xp.multiply(dy, mask, out=dx)
-        xp.multiply(dx, _scale(rate), out=dx)
+        xp.multiply(dx, scale(rate), out=dx)
 
 
 class StochasticDepth(Pair):
@@ -122,7 +122,7 @@ class StochasticDepth(Pair):
     ) -> None:
         keep_mask(xp, counter, mask=mask, rate=rate, key=key)
         xp.multiply(branch, mask, out=y)
-        xp.multiply(y, _scale(rate), out=y)
+        xp.multiply(y, scale(rate), out=y)
         xp.add(x, y, out=y)
 
     @staticmethod
@@ -133,4 +133,4 @@ class StochasticDepth(Pair):
             xp.copyto(dx, dy)
         if dbranch is not None:
             xp.multiply(dy, mask, out=dbranch)
-            xp.multiply(dbranch, _scale(rate), out=dbranch)
+            xp.multiply(dbranch, scale(rate), out=dbranch)

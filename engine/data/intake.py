@@ -64,13 +64,17 @@ class Intake:
         """
         data = part.data
         if part.table is not None and self.columns is not None:
-            x = self.columns(part.rows())
+            x = part.features(self.columns)
             data = Dataset(x, data.y, data.name, self.columns.feature_names, data.class_names, data.task)
         own = (self.task, self.shape, len(self.class_names or ()))
         if (data.task, data.x.shape[1:], data.classes) != own:
             given, needed = _kind(data.task, data.x.shape[1:], data.classes), _kind(*own)
             raise DataError(f"data {data.name}: it has {given}; the model was trained on {needed}.")
         made = data.prepared(self.steps, self.unit, self.dtype)
+        if part.table is not None:
+            x = made.x.loaded()
+            check_finite(data.name, "x", x)  # also numbers that only float64 can hold
+            made._set(x=x)
         made._set(intake=self)
         return made
 

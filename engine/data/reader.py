@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from engine.data.columns import Columns
 from engine.data.dataset import Dataset, Task, check_finite, split
 from engine.data.formats import Arrays, OtherKindError, read
 from engine.data.formats.cells import DEFAULT_MISSING, Cells
@@ -66,6 +67,13 @@ class Part(NamedTuple):
         """The rows of the table that belong to this part."""
         assert self.table is not None
         return self.table.take(self.data.x[:, 0])
+
+    def features(self, columns: Columns) -> Rows:
+        """The features of these rows; those of the whole table are made once for all parts of it."""
+        assert self.table is not None
+        found = Rows(columns(self.table), self.data.x[:, 0])
+        found.checked = True  # a cell that is no finite number was refused when it was read
+        return found
 
     def split(self, fraction: float, seed: int) -> "tuple[Part, Part]":
         """(the rest, a fraction held out), as `engine.data.split` draws them."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from engine.convert import normal_dtype
-from engine.data.preparation import Preparation, apply
+from engine.data.preparation import Preparation, apply, row_blocks
 from engine.errors import ArgumentError, DtypeError
 from engine.settings import shown
 
@@ -101,6 +101,13 @@ class Rows:
         if self.preparation:
             return apply(self.preparation, taken, self.dtype)
         return taken.astype(self.dtype, copy=False)
+
+    def loaded(self) -> Numbers:
+        """All rows as an array: gathered and prepared block by block, so that nothing else of its size is needed."""
+        everything = np.empty(self.shape, self.dtype)
+        for start, block in row_blocks(self):
+            everything[start : start + len(block)] = block
+        return everything
 
     def part(self, rows: Any) -> "Rows":
         """These rows alone, given as to ``[]``; nothing is read."""

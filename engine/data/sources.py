@@ -61,9 +61,11 @@ class Source(NamedTuple):
             )
         x, names = data.x, data.feature_names or ()
         if train.table is not None and self.reader is not None:
-            rows = train.rows()
-            columns = Columns.fit(rows, self.reader.inputs, impute)
-            x, names, mask = columns(rows), columns.feature_names, columns.numeric
+            inputs = self.reader.inputs
+            # Of numbers that stay as they are nothing is learnt: then the rows need not be taken out.
+            learns = impute is not None or any(map(train.table.is_text, inputs))
+            columns = Columns.fit(train.rows() if learns else train.table, inputs, impute)
+            x, names, mask = train.features(columns), columns.feature_names, columns.numeric
         chosen = self.scaling if scaling is None else scaling
         steps = fit(chosen, x, self._factor(x) if chosen == "scale" else None, mask)
         unit = Standardize.fit(data.y) if data.task == "regression" and self.target_scaling else None

@@ -1,5 +1,7 @@
 """How fast is it on this machine? `python -m bench --suite eager` prints a table, `--json FILE` keeps it.
 
+`python -m bench compare OLD NEW` tells what changed between two results of the suite `steps`.
+
 Run from the repository's root. A suite is a module with `measure()`, which returns plain values, and `report(result)`,
 which turns them into a table; `add_options(parser)`, where it has some, adds what `measure` is given by name.
 """
@@ -18,9 +20,9 @@ import numpy as np
 
 import backends
 import engine
-from bench import accuracy, data_loading, eager_step
+from bench import accuracy, data_loading, eager_step, steps, steps_report
 
-SUITES: dict[str, ModuleType] = {"accuracy": accuracy, "data": data_loading, "eager": eager_step}
+SUITES: dict[str, ModuleType] = {"accuracy": accuracy, "data": data_loading, "eager": eager_step, "steps": steps}
 
 
 def facts() -> dict[str, Any]:
@@ -38,6 +40,9 @@ def facts() -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and write where asked; 2 where the file cannot be written."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["compare"]:
+        return compare(arguments[1:])
     common = argparse.ArgumentParser(prog="python -m bench", add_help=False)
     common.add_argument("--suite", choices=sorted(SUITES), default="eager", help="what to measure (default: eager)")
     common.add_argument("--json", type=Path, metavar="FILE", help="write the result there, with the machine's facts")
@@ -60,6 +65,20 @@ def main(arguments: list[str] | None = None) -> int:
         except OSError as error:
             print(f"bench: --json {given.json}: {error.strerror}.", file=sys.stderr)
             return 2
+    return 0
+
+
+def compare(arguments: list[str]) -> int:
+    """Print what changed between two results; 2 where they cannot be read."""
+    parser = argparse.ArgumentParser(prog="python -m bench compare", description="What changed between two results.")
+    parser.add_argument("old", type=Path, help="what --suite steps --json wrote before")
+    parser.add_argument("new", type=Path, help="and now")
+    given = parser.parse_args(arguments)
+    try:
+        print(steps_report.compare(given.old, given.new))
+    except ValueError as error:
+        print(f"bench: compare: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -78,7 +78,7 @@ def test_missing_cells_are_refused():
     with pytest.raises(DataError, match=r"new\.csv, line 3, column 'age': the cell is empty"):
         columns(table("new.csv", age=[1, NAN], kind=["dog", "cat"]))
     with pytest.raises(DataError, match="shown, line 2, column 'kind': the cell is empty"):
-        columns(table(age=[1, 2], kind=objects(None, "cat")), "shown")
+        columns(table("shown", age=[1, 2], kind=objects(None, "cat")))
     with pytest.raises(DataError, match=r"column 'x' has no value; .* Leave the column out with ignore=\[\"x\"\]"):
         Columns.fit(table(x=[NAN, NAN]), ["x"], "mean")
 
@@ -209,7 +209,7 @@ def test_targets_of_another_table():
     np.testing.assert_array_equal(target(table(kind=["emu", "cat"])), [2, 0])
     unknown = r"^new, line 3, column 'kind': the class 'cow' is none of the training's; they are 'cat', 'dog', 'emu'\."
     with pytest.raises(DataError, match=unknown):
-        target(table(kind=["cat", "cow"]), "new")
+        target(table("new", kind=["cat", "cow"]))
     with pytest.raises(DataError, match="no column 'kind'"):
         target(PETS.chosen(["age"]))
     with pytest.raises(DataError, match="line 2, column 'kind': the cell is empty"):

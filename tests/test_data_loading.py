@@ -1,6 +1,7 @@
 """Is what `en.data.load` makes of files right, and can the same be done to further files?"""
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -284,3 +285,12 @@ def test_a_memory_mapped_file_stays_on_the_disk():
     apart = train.x.index
     expected = (x - x[apart].mean(axis=0)) / x[apart].std(axis=0)
     np.testing.assert_allclose(new[:], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_data_set_of_a_table_can_be_sent_to_another_process(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("a,kind\n" + "".join(f"{row},{'xy'[row % 2]}\n" for row in range(20)))
+    train, _ = en.data.load(path)
+    again = pickle.loads(pickle.dumps(train))
+    np.testing.assert_array_equal(again.x, train.x)
+    np.testing.assert_array_equal(again.intake.labelled(path).x, train.intake.labelled(path).x)

@@ -39,7 +39,7 @@ class Augmentation(Named, family="augmentation"):
 
     def __call__(self, samples: Array, generator: "Generator", backend: Backend) -> Array:
         """The batch, changed."""
-        raise NotImplementedError
+        raise NotImplementedError  # what each augmentation is
 
     def check(self, shape: tuple[int, ...], dtype: Any) -> None:
         """Refuse samples of this shape and dtype where they cannot be changed so."""

@@ -1,7 +1,6 @@
 """How do a table's input columns become numbers? As they are, with gaps filled, or one for each category."""
 
 import warnings
-import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Self, get_args
@@ -61,7 +60,6 @@ class Columns:
         )
         widths = [1 if part.categories is None else len(part.categories) for part in self._parts]
         self._ends = np.cumsum([0, *widths]).tolist()
-        self._made: weakref.WeakKeyDictionary[Table, Numbers] = weakref.WeakKeyDictionary()
         self.numeric = np.repeat([part.categories is None for part in self._parts], widths)
 
     @classmethod
@@ -88,26 +86,16 @@ class Columns:
             _refuse_missing(table, names)
         return cls([_fitted(table, name, impute) for name in names])
 
-    def __call__(self, table: Table, where: str | None = None) -> Numbers:
+    def __call__(self, table: Table) -> Numbers:
         """The features (rows, features) of a table, float64.
 
         Args:
             table: it has the columns that these were fitted on.
-            where: what messages call it, in place of its own name.
-
-        The features of a table are made once, and kept as long as the table is; they are read-only.
 
         Raises:
             DataError: a column is not there, is one of texts where it was one of numbers, or a cell is missing and
                 nothing was fitted to fill it.
         """
-        if where is None:
-            if table not in self._made:
-                self._made[table] = self._features(table)
-            return self._made[table]
-        return self._features(table.known_as(where))
-
-    def _features(self, table: Table) -> Numbers:
         table.has(self.inputs)
         unfilled = [part.name for part in self._parts if part.fill is None]
         _refuse_missing(table, unfilled, fitting=False)
@@ -128,7 +116,6 @@ class Columns:
                 out[rows, feature] = values[rows]
         if strange:
             warnings.warn(_strange(table, strange), stacklevel=2)
-        out.flags.writeable = False
         return out
 
     def __repr__(self) -> str:

@@ -34,20 +34,20 @@ class Preparation:
 
     def __call__(self, x: Numbers, dtype: Any = np.float32) -> Numbers:
         """The prepared samples, in this dtype."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind has its own
 
     def undo(self, x: Numbers, dtype: Any = np.float32) -> Numbers:
         """The samples as they were before, in this dtype."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind has its own
 
     def to_dict(self) -> dict[str, Any]:
         """Kind and numbers, as what TOML and JSON can hold."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind has its own
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         """The preparation that ``to_dict`` wrote down."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind has its own
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Preparation) and self.to_dict() == other.to_dict()

@@ -71,7 +71,10 @@ class Part(NamedTuple):
     def features(self, columns: Columns) -> Rows:
         """The features of these rows; those of the whole table are made once for all parts of it."""
         assert self.table is not None
-        found = Rows(columns(self.table), self.data.x[:, 0])
+        made = self.table.features
+        if columns not in made:
+            made[columns] = columns(self.table)
+        found = Rows(made[columns], self.data.x[:, 0])
         found.checked = True  # a cell that is no finite number was refused when it was read
         return found
 

@@ -49,6 +49,7 @@ class Table:
         self.columns: dict[str, Numbers] = {one: _column(columns[one]) for one in self.names}
         self.has_header, self.in_lines = has_header, in_lines
         self._lines = lines
+        self.features: dict[object, Numbers] = {}  # of all rows, by what made them: they last as long as the table
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -104,14 +105,8 @@ class Table:
         """The same columns under other names."""
         return self._like(names, dict(zip(names, self.columns.values(), strict=True)), lambda: self.lines)
 
-    def known_as(self, name: str | None) -> "Table":
-        """The same table, called so by messages; None leaves it its name."""
-        return self if name is None else self._like(self.names, self.columns, lambda: self.lines, name)
-
-    def _like(
-        self, names: Sequence[str], columns: Mapping[str, Any], lines: Callable[[], Any], name: str | None = None
-    ) -> "Table":
-        return Table(self.name if name is None else name, names, columns, lines, self.has_header, self.in_lines)
+    def _like(self, names: Sequence[str], columns: Mapping[str, Any], lines: Callable[[], Any]) -> "Table":
+        return Table(self.name, names, columns, lines, self.has_header, self.in_lines)
 
     def has(self, names: Sequence[str]) -> None:
         """Refuse the table where a column that a training had is not there."""

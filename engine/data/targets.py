@@ -87,13 +87,12 @@ class Target:
             )
         return cls(names, task, classes)
 
-    def __call__(self, table: Table, where: str | None = None) -> Numbers:
+    def __call__(self, table: Table) -> Numbers:
         """The targets: labels (rows,) int64; 0 and 1 (rows, labels) int64; or numbers (rows, outputs) float64.
 
         Raises:
             DataError: a column is not there, a cell is missing, or says what was not there when this was fitted.
         """
-        table = table.known_as(where)
         table.has(self.names)
         _refuse_missing_target(table, self.names)
         if self.task in ("regression", "multilabel"):

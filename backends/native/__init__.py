@@ -45,9 +45,11 @@ def _replaces(definition: Any) -> Callable[[Callable[..., Any]], Callable[..., A
     """Put a function into the table that is True when it has computed this definition."""
 
     def entered(compiled: Callable[..., Any]) -> Callable[..., Any]:
+        defaults = definition.__kwdefaults__ or {}
+
         @functools.wraps(definition)
         def kernel(xp: Namespace, *arrays: Array, **options: Any) -> None:
-            if not compiled(*arrays, **options):
+            if not compiled(*arrays, **(defaults | options)):
                 definition(xp, *arrays, **options)
 
         _TABLE[definition] = kernel
@@ -91,26 +93,17 @@ def _sgd(
     *,
     work: Any,
     learning_rate: Scalar,
-    momentum: float = 0.0,
-    nesterov: bool = False,
-    weight_decay: float = 0.0,
+    momentum: float,
+    nesterov: bool,
+    weight_decay: float,
 ) -> Any:
     kept = velocity if momentum else None
     return _kernels.sgd(w, g, kept, learning_rate, momentum, int(nesterov), weight_decay)
 
 
 @_replaces(Adagrad.update)
-def _adagrad(
-    w: Array,
-    g: Array,
-    square_sum: Array,
-    *,
-    work: Any,
-    learning_rate: Scalar,
-    eps: float = 1e-10,
-    weight_decay: float = 0.0,
-) -> Any:
-    return _kernels.adagrad(w, g, square_sum, learning_rate, eps, weight_decay)
+def _adagrad(*arrays: Array, work: Any, learning_rate: Scalar, eps: float, weight_decay: float) -> Any:
+    return _kernels.adagrad(*arrays, learning_rate, eps, weight_decay)
 
 
 @_replaces(RMSprop.update)
@@ -122,74 +115,40 @@ def _rmsprop(
     *,
     work: Any,
     learning_rate: Scalar,
-    alpha: float = 0.99,
-    eps: float = 1e-8,
-    momentum: float = 0.0,
-    weight_decay: float = 0.0,
+    alpha: float,
+    eps: float,
+    momentum: float,
+    weight_decay: float,
 ) -> Any:
     kept = velocity if momentum else None
     return _kernels.rmsprop(w, g, square_average, kept, learning_rate, alpha, 1 - alpha, eps, momentum, weight_decay)
 
 
+_CORRECTED = ("learning_rate", "first_correction", "second_correction")
+_WEIGHTED = ("learning_rate", "gradient_weight", "momentum_weight", "second_correction")
+
+
 @_replaces(Adam.update)
-def _adam(
-    *arrays: Array,
-    work: Any,
-    learning_rate: Scalar,
-    first_correction: Scalar,
-    second_correction: Scalar,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
-    weight_decay: float = 0.0,
-) -> Any:
-    corrected = (learning_rate, first_correction, second_correction)
-    return _kernels.adam(*arrays, *corrected, 1 - beta1, beta2, 1 - beta2, eps, weight_decay, 0.0)
+def _adam(*arrays: Array, work: Any, **given: Any) -> Any:
+    return _kernels.adam(*arrays, *_averaging(given, _CORRECTED), given["weight_decay"], 0.0)
 
 
 @_replaces(AdamW.update)
-def _adamw(
-    *arrays: Array,
-    work: Any,
-    learning_rate: Scalar,
-    first_correction: Scalar,
-    second_correction: Scalar,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
-    weight_decay: float = 1e-2,
-) -> Any:
-    corrected = (learning_rate, first_correction, second_correction)
-    return _kernels.adam(*arrays, *corrected, 1 - beta1, beta2, 1 - beta2, eps, 0.0, weight_decay)
+def _adamw(*arrays: Array, work: Any, **given: Any) -> Any:
+    return _kernels.adam(*arrays, *_averaging(given, _CORRECTED), 0.0, given["weight_decay"])
 
 
 @_replaces(NAdam.update)
-def _nadam(
-    *arrays: Array,
-    work: Any,
-    learning_rate: Scalar,
-    gradient_weight: Scalar,
-    momentum_weight: Scalar,
-    second_correction: Scalar,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
-    weight_decay: float = 0.0,
-) -> Any:
-    corrected = (learning_rate, gradient_weight, momentum_weight, second_correction)
-    return _kernels.nadam(*arrays, *corrected, 1 - beta1, beta2, 1 - beta2, eps, weight_decay)
+def _nadam(*arrays: Array, work: Any, **given: Any) -> Any:
+    return _kernels.nadam(*arrays, *_averaging(given, _WEIGHTED), given["weight_decay"])
+
+
+def _averaging(given: dict[str, Any], per_step: tuple[str, ...]) -> tuple[Any, ...]:
+    """What Adam and its kin have in common, in the order of the C functions."""
+    scalars = (given[name] for name in per_step)
+    return (*scalars, 1 - given["beta1"], given["beta2"], 1 - given["beta2"], given["eps"])
 
 
 @_replaces(Lion.update)
-def _lion(
-    w: Array,
-    g: Array,
-    gradient_average: Array,
-    *,
-    work: Any,
-    learning_rate: Scalar,
-    beta1: float = 0.9,
-    beta2: float = 0.99,
-    weight_decay: float = 0.0,
-) -> Any:
-    return _kernels.lion(w, g, gradient_average, learning_rate, 1 - beta1, 1 - beta2, weight_decay)
+def _lion(*arrays: Array, work: Any, learning_rate: Scalar, beta1: float, beta2: float, weight_decay: float) -> Any:
+    return _kernels.lion(*arrays, learning_rate, 1 - beta1, 1 - beta2, weight_decay)

@@ -64,7 +64,7 @@ class Backend:
 
     def owns(self, array: Any) -> bool:
         """Whether this is an array of this device."""
-        raise NotImplementedError
+        raise NotImplementedError  # as to_host: every device has its own arrays
 
     def synchronize(self) -> None:
         """Wait until everything asked of the device is done."""

@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import io
 import json
-import os
 import shlex
 import statistics
 import tempfile
@@ -17,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.data_loading import add_data_dir
 from engine import commands
 
 SEEDS = (0, 1, 2)
@@ -64,13 +64,7 @@ RECIPES = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What can be chosen on the command line."""
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=os.environ.get("ENGINE_DATA"),
-        metavar="DIR",
-        help="holds mnist/, cifar-10/, uci/ (default: the variable ENGINE_DATA)",
-    )
+    add_data_dir(parser, "mnist/, cifar-10/, uci/")
 
 
 def measure(data_dir: Path | None) -> dict[str, Any]:

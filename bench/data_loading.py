@@ -44,15 +44,20 @@ IMAGES = ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")
 LABELS = ("train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen on the command line."""
+def add_data_dir(parser: argparse.ArgumentParser, held: str) -> None:
+    """Where the real data is."""
     parser.add_argument(
         "--data-dir",
         type=Path,
         default=os.environ.get("ENGINE_DATA"),
         metavar="DIR",
-        help="holds mnist/ with the official files (default: the variable ENGINE_DATA)",
+        help=f"holds {held} (default: the variable ENGINE_DATA)",
     )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What can be chosen on the command line."""
+    add_data_dir(parser, "mnist/ with the official files")
     parser.add_argument("--csv-gigabytes", type=float, default=1.0, metavar="N", help="size of the csv (default: 1)")
     parser.add_argument("--npy-gigabytes", type=float, default=8.0, metavar="N", help="size of the .npy (default: 8)")
 

@@ -47,11 +47,11 @@ if TYPE_CHECKING:
     from engine.checks.graph import Graph as Graph, graph as graph
     from engine.checks.jacobian import jacobian as jacobian, numerical_gradient as numerical_gradient
     from engine.history import History as History
-    from engine.layers import *  # noqa: F403
-    from engine.losses import *  # noqa: F403
+    from engine.layers import *  # noqa: F403  # as above
+    from engine.losses import *  # noqa: F403  # as above
     from engine.model_summary import Summary as Summary, summary as summary
-    from engine.optimizers import *  # noqa: F403
-    from engine.penalties import *  # noqa: F403
+    from engine.optimizers import *  # noqa: F403  # as above
+    from engine.penalties import *  # noqa: F403  # as above
     from engine.recording.capture import capture as capture
     from engine.schedules import (
         Constant as Constant,

@@ -10,6 +10,13 @@ from backends.kernels.pair import Array, Namespace
 Kernel = Callable[..., None]
 
 
+class _Table(dict[Kernel, Kernel]):
+    """Definition -> the function that computes it: itself, where there is no other."""
+
+    def __missing__(self, definition: Kernel) -> Kernel:
+        return definition
+
+
 class Backend:
     """One device: its arrays, its way to the host, and its table of kernels.
 
@@ -29,14 +36,16 @@ class Backend:
         self.name = name
         self.device = device
         self.xp = xp
-        self.overrides = {} if overrides is None else overrides
+        self.overrides = _Table({} if overrides is None else overrides)
+        if type(self).kernel is Backend.kernel:  # the hot path looks it up without a frame
+            self.kernel = self.overrides.__getitem__  # type: ignore[method-assign, assignment]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Backend":
         return self  # a device is one thing, however many copies of a model refer to it
 
     def kernel(self, definition: Kernel) -> Kernel:
         """The function that computes ``definition`` on this device."""
-        return self.overrides.get(definition, definition)
+        return self.overrides[definition]
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
         """A new array whose values are whatever the memory held."""

@@ -7,14 +7,17 @@ import numpy as np
 
 from backends import native
 from backends.backend import Backend
-from backends.kernels.pair import Array
+from backends.blas import blas
+from backends.kernels.pair import Array, Namespace
+from backends.kernels.shape import Gather
 
 
 class NumpyBackend(Backend):
     """The CPU: arrays are NumPy's, and the host is the device."""
 
     def __init__(self) -> None:
-        super().__init__("numpy", "cpu", np, native.overrides())
+        native.use(blas())
+        super().__init__("numpy", "cpu", np, {Gather.forward: _gather} | native.overrides())
         self.empty = np.empty  # type: ignore[method-assign]  # the hot path calls NumPy's own function, without a frame
 
     def to_host(self, array: Array) -> "np.ndarray[Any, Any]":
@@ -24,12 +27,15 @@ class NumpyBackend(Backend):
         return isinstance(array, np.ndarray)
 
     def describe(self) -> dict[str, str]:
-        blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
         return {
             "device": self.device,
             "arrays": f"NumPy {np.__version__}",
             "processor": platform.processor() or platform.machine(),
-            "BLAS": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
+            "BLAS": f"{blas().name} ({blas().why})",
             "kernels": "NumPy",
             "compiled C": native.problem() or "in use",
         }
+
+
+def _gather(xp: Namespace, x: Array, rows: Array, *, y: Array) -> None:
+    x.take(rows, 0, y, "clip")  # without "clip" NumPy gathers into an array of its own first

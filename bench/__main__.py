@@ -6,7 +6,6 @@ Run from the repository's root. A suite is a module with `measure()`, which retu
 which turns them into a table; `add_options(parser)`, where it has some, adds what `measure` is given by name.
 """
 
-import argparse
 import datetime
 import json
 import os
@@ -20,9 +19,32 @@ import numpy as np
 
 import backends
 import engine
-from bench import accuracy, data_loading, eager_step, steps, steps_report
+from bench import (
+    accuracy,
+    data_loading,
+    eager_step,
+    epochs,
+    memory,
+    operations,
+    options,
+    scaling,
+    start,
+    steps,
+    steps_report,
+    unpinned,
+)
 
-SUITES: dict[str, ModuleType] = {"accuracy": accuracy, "data": data_loading, "eager": eager_step, "steps": steps}
+SUITES: dict[str, ModuleType] = {
+    "accuracy": accuracy,
+    "data": data_loading,
+    "eager": eager_step,
+    "epochs": epochs,
+    "memory": memory,
+    "operations": operations,
+    "scaling": scaling,
+    "start": start,
+    "steps": steps,
+}
 
 
 def facts() -> dict[str, Any]:
@@ -34,6 +56,7 @@ def facts() -> dict[str, Any]:
         "numpy": np.__version__,
         "system": platform.platform(),
         "cores": os.cpu_count(),
+        "taken out of the environment": unpinned,
         **{name: value for name, value in backends.get("cpu").describe().items() if name in ("processor", "BLAS")},
     }
 
@@ -43,21 +66,20 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["compare"]:
         return compare(arguments[1:])
-    common = argparse.ArgumentParser(prog="python -m bench", add_help=False)
+    common = options.Parser(prog="python -m bench", add_help=False)
     common.add_argument("--suite", choices=sorted(SUITES), default="eager", help="what to measure (default: eager)")
     common.add_argument("--json", type=Path, metavar="FILE", help="write the result there, with the machine's facts")
-    suite = SUITES[common.parse_known_args(arguments)[0].suite]
-    parser = argparse.ArgumentParser(
-        prog="python -m bench", description="Benchmarks of the engine on this machine.", parents=[common]
-    )
+    name = common.parse_known_args(arguments)[0].suite
+    suite = SUITES[name]
+    question = (suite.__doc__ or "").partition("\n")[0]
+    parser = options.Parser(prog=f"python -m bench --suite {name}", description=question, parents=[common])
     if hasattr(suite, "add_options"):
         suite.add_options(parser)
     given = parser.parse_args(arguments)
     if given.json is not None and not given.json.absolute().parent.is_dir():
         print(f"bench: --json {given.json}: the folder {given.json.absolute().parent} does not exist.", file=sys.stderr)
         return 2
-    options = {name: value for name, value in vars(given).items() if name not in ("suite", "json")}
-    result = suite.measure(**options)
+    result = suite.measure(**{name: value for name, value in vars(given).items() if name not in ("suite", "json")})
     print(suite.report(result))
     if given.json is not None:
         try:
@@ -70,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def compare(arguments: list[str]) -> int:
     """Print what changed between two results; 2 where they cannot be read."""
-    parser = argparse.ArgumentParser(prog="python -m bench compare", description="What changed between two results.")
+    parser = options.Parser(prog="python -m bench compare", description="What changed between two results.")
     parser.add_argument("old", type=Path, help="what --suite steps --json wrote before")
     parser.add_argument("new", type=Path, help="and now")
     given = parser.parse_args(arguments)

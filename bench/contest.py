@@ -3,15 +3,16 @@
 import contextlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from bench.peers import CONTESTANTS
+from bench.peers import CONTESTANTS, Contestant
 
 ROOT = Path(__file__).resolve().parent.parent
 THREAD_VARIABLES = (
@@ -22,6 +23,7 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
+T = TypeVar("T")
 START_SECONDS, BUILD_SECONDS, TIME_SECONDS = 120.0, 300.0, 120.0  # a process that takes longer is given up
 
 
@@ -32,9 +34,7 @@ class FailureError(Exception):
 class Worker:
     """One contestant's process."""
 
-    def __init__(self, name: str, python: str, device: str, threads: int) -> None:
-        one = CONTESTANTS[name]
-        self.name = name
+    def __init__(self, one: Contestant, python: str, device: str, threads: int) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         variables = dict.fromkeys(THREAD_VARIABLES, str(threads))
         try:
@@ -115,8 +115,15 @@ class Worker:
 class Contest:
     """All contestants that can take part here, and, of those that cannot, why."""
 
-    def __init__(self, names: Sequence[str], pythons: Mapping[str, str], device: str, threads: int) -> None:
-        self.device, self.threads, self.pythons = device, threads, pythons
+    def __init__(
+        self,
+        names: Sequence[str],
+        pythons: Mapping[str, str],
+        device: str,
+        threads: int,
+        contestants: Mapping[str, Contestant] = CONTESTANTS,
+    ) -> None:
+        self.device, self.threads, self.pythons, self.contestants = device, threads, pythons, contestants
         self.workers: dict[str, Worker] = {}
         self.missing: dict[str, str] = {}
         self.facts: dict[str, dict[str, str]] = {}
@@ -124,9 +131,10 @@ class Contest:
             self._start(name)
 
     def _start(self, name: str) -> None:
-        python = self.pythons.get(CONTESTANTS[name].peer or "", sys.executable)
+        one = self.contestants[name]
+        python = self.pythons.get(one.peer or "", sys.executable)
         try:
-            self.workers[name] = Worker(name, python, self.device, self.threads)
+            self.workers[name] = Worker(one, python, self.device, self.threads)
             self.facts[name] = self.workers[name].facts
         except FailureError as error:
             self.missing[name] = str(error)
@@ -140,20 +148,65 @@ class Contest:
 
     def build(self, cell: Mapping[str, Any], arrays: Path) -> Iterator[tuple[str, dict[str, Any] | str]]:
         """Each contestant at a cell: what it says, or why it cannot. A process that ended before begins again."""
-        for name, worker in list(self.workers.items()):
-            if not worker.alive:
-                worker.close()
-                del self.workers[name]
-                self._start(name)
-            if name in self.workers:
-                try:
-                    yield name, self.workers[name].ask(BUILD_SECONDS, cell=cell, arrays=str(arrays))
-                except FailureError as error:
-                    yield name, str(error)
-            else:
-                yield name, self.missing[name]
+        for name in list(self.workers):
+            try:
+                yield name, self._ready(name).ask(BUILD_SECONDS, cell=cell, arrays=str(arrays))
+            except FailureError as error:
+                yield name, str(error)
+
+    def _ready(self, name: str) -> Worker:
+        """A contestant's process, begun again where it had ended."""
+        if name in self.workers and not self.workers[name].alive:
+            self.workers.pop(name).close()
+            self._start(name)
+        if name not in self.workers:
+            raise FailureError(self.missing[name])
+        return self.workers[name]
+
+    def ask(self, name: str, task: str, limit: float = TIME_SECONDS, **given: Any) -> dict[str, Any]:
+        """What a contestant answers to a task; FailureError where it cannot."""
+        return self._ready(name).ask(limit, task=task, **given)
 
     def time(self, name: str, steps: int, blocks: int) -> list[float]:
         """Microseconds a step, one value a block."""
         values: list[float] = self.workers[name].ask(steps=steps, blocks=blocks)["microseconds"]
         return values
+
+
+def take_turns(
+    names: Sequence[str], rounds: int, turn: Callable[[str], T]
+) -> tuple[dict[str, list[T]], dict[str, str]]:
+    """What everyone's turns gave, one value a round; and, of those who failed, why. Nobody always follows the same."""
+    given: dict[str, list[T]] = {name: [] for name in names}
+    left_out: dict[str, str] = {}
+    for number in range(rounds):
+        order = [name for name in names if name not in left_out]
+        shift = number % max(len(order), 1)
+        for name in order[shift:] + order[:shift]:
+            try:
+                given[name].append(turn(name))
+            except FailureError as error:
+                left_out[name] = str(error)
+    return {name: values for name, values in given.items() if name not in left_out}, left_out
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Median, quartiles and the smallest of some times, to five digits."""
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else list(values) * 3
+    return {
+        "median": rounded(statistics.median(values)),
+        "quartiles": [rounded(low), rounded(high)],
+        "fastest": rounded(min(values)),
+    }
+
+
+def with_spread(one: dict[str, Any]) -> str:
+    """A spread as text: the median, and half the distance between the quartiles in percent of it."""
+    low, high = one["quartiles"]
+    median = one["median"]
+    return f"{median:{'.4g' if median < 10_000 else '.0f'}} ±{(high - low) / 2 / median:.0%}"
+
+
+def rounded(value: float) -> float:
+    """The number to five digits."""
+    return float(f"{value:.5g}")

@@ -177,6 +177,11 @@ class PeakMemory:
         self._thread.join()
 
 
+def memory_is_told() -> bool:
+    """Whether this system tells `own_memory`."""
+    return STATUS.exists() and "RssAnon:" in STATUS.read_text()
+
+
 def own_memory() -> float:
     """RssAnon, in megabytes."""
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith("RssAnon:"))
@@ -185,7 +190,7 @@ def own_memory() -> float:
 
 def npy_memory(gigabytes: float) -> dict[str, Any]:
     """One epoch on a .npy file of this size, in a process of its own: its memory and its times."""
-    if not STATUS.exists() or "RssAnon" not in STATUS.read_text():
+    if not memory_is_told():
         return {"left_out": "only Linux tells how much memory belongs to a process alone"}
     with tempfile.TemporaryDirectory() as folder:
         if not _fits(folder, gigabytes):
@@ -203,14 +208,14 @@ def npy_memory(gigabytes: float) -> dict[str, Any]:
         return {"bytes": x.stat().st_size, "samples": samples, "features": FEATURES, **json.loads(run.stdout)}
 
 
-def write_npy(x: Path, y: Path, size: int) -> int:
+def write_npy(x: Path, y: Path, size: int, features: int = FEATURES) -> int:
     """Features of about this many bytes, written block by block, and labels that they tell; how many samples."""
     generator = np.random.default_rng(0)
-    samples = max(size // (4 * FEATURES), 2 * BATCH)
-    block = generator.normal(5.0, 3.0, (16 * BATCH, FEATURES)).astype(np.float32)
+    samples = max(size // (4 * features), 2 * BATCH)
+    block = generator.normal(5.0, 3.0, (16 * BATCH, features)).astype(np.float32)
     labels = (block[:, :8].sum(axis=1) > 40).astype(np.int64)
     with open(x, "wb") as file:
-        shape = {"descr": "<f4", "fortran_order": False, "shape": (samples, FEATURES)}
+        shape = {"descr": "<f4", "fortran_order": False, "shape": (samples, features)}
         np.lib.format.write_array_header_1_0(file, shape)
         for start in range(0, samples, len(block)):
             file.write(block[: samples - start].data)

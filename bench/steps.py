@@ -9,9 +9,7 @@ The ratio of a cell is the fastest peer's median over that of the engine's captu
 """
 
 import argparse
-import importlib.util
 import math
-import os
 import statistics
 import sys
 import tempfile
@@ -19,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import steps_report
-from bench.contest import Contest, FailureError
+from bench import options, steps_report
+from bench.contest import Contest, spread, take_turns
 from bench.peers import CONTESTANTS, PEERS
 from bench.peers.step import BETAS, EPSILON, LEARNING_RATES, MOMENTUM, Cell, make_arrays, save
 
@@ -51,54 +49,16 @@ def _cells(text: str) -> list[Cell]:
     return chosen
 
 
-def _peers(text: str) -> list[str]:
-    words = [] if text == "none" else [word.strip() for word in text.split(",")]
-    unknown = [word for word in words if word not in PEERS]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"{unknown[0]}: choose from {', '.join(PEERS)}, or none")
-    return words
-
-
-def _peer_python(text: str) -> tuple[str, str]:
-    peer, _, python = text.partition("=")
-    if peer not in PEERS or not python:
-        raise argparse.ArgumentTypeError(f"{text}: give PEER=PYTHON, PEER one of {', '.join(PEERS)}")
-    return peer, python
-
-
-def _at_least_one(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: give a whole number of at least 1")
-    return int(text)
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What can be chosen on the command line."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parser.add_argument(
-        "--peers",
-        type=_peers,
-        default=list(PEERS),
-        metavar="NAMES",
-        help=f"of {','.join(PEERS)} (default: all), or none",
-    )
-    parser.add_argument(
-        "--peer-python",
-        type=_peer_python,
-        action="append",
-        default=[],
-        metavar="PEER=PYTHON",
-        help="take a peer from another environment, by its Python; once for each such peer",
-    )
+    options.add_peers(parser)
     parser.add_argument(
         "--cells", type=_cells, default=CELLS, metavar="NETS", help="such as 2-8-2,64-64-10/adam (default: all 14)"
     )
-    parser.add_argument("--rounds", type=_at_least_one, default=15, metavar="N", help="of each cell (default: 15)")
-    parser.add_argument(
-        "--threads", type=_at_least_one, default=cores, metavar="N", help="of each (default: all cores)"
-    )
+    options.add_rounds(parser, 15, "of each cell")
+    options.add_threads(parser)
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu (default), cuda or cuda:1")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios there")
+    options.add_plot(parser, "the ratios")
 
 
 def measure(
@@ -111,12 +71,11 @@ def measure(
     plot: Path | None = None,
 ) -> dict[str, Any]:
     """All cells, one after the other; who could not be measured is in ``missing``, with the reason."""
-    if plot is not None:
-        _check_plot(plot)
+    options.check_plot(plot)
     names = [name for name, one in CONTESTANTS.items() if one.peer is None or one.peer in peers]
     with Contest(names, dict(peer_python), device, threads) as contest, tempfile.TemporaryDirectory() as folder:
         if REFERENCE in contest.missing:
-            _fail(f"--device {device}: {contest.missing[REFERENCE]}")
+            options.fail(f"--device {device}: {contest.missing[REFERENCE]}")
         measured = {}
         for cell in cells:
             arrays = Path(folder, "arrays.npz")
@@ -142,18 +101,6 @@ def measure(
     return result
 
 
-def _fail(text: str) -> None:
-    print(f"bench: {text}", file=sys.stderr)
-    raise SystemExit(2)
-
-
-def _check_plot(plot: Path) -> None:
-    if not plot.absolute().parent.is_dir():
-        _fail(f"--plot {plot}: the folder {plot.absolute().parent} does not exist.")
-    if importlib.util.find_spec("matplotlib") is None:
-        _fail(f"--plot {plot}: needs matplotlib. pip install matplotlib.")
-
-
 def _measure_cell(contest: Contest, cell: Cell, arrays: Path, rounds: int) -> dict[str, Any]:
     told: dict[str, dict[str, Any]] = {}
     left_out: dict[str, str] = {}
@@ -162,16 +109,13 @@ def _measure_cell(contest: Contest, cell: Cell, arrays: Path, rounds: int) -> di
             left_out[name] = answer
         else:
             told[name] = answer
-    times: dict[str, list[float]] = {name: [] for name in told}
-    for number in range(rounds):
-        order = [name for name in told if name not in left_out]
-        shift = number % max(len(order), 1)
-        for name in order[shift:] + order[:shift]:  # nobody always comes after the same one
-            try:
-                times[name].append(statistics.median(contest.time(name, *_plan(told[name]["microseconds"]))))
-            except FailureError as error:
-                left_out[name] = str(error)
-    timed = {name: _summary(values) for name, values in times.items() if name not in left_out}
+    times, failed = take_turns(
+        list(told),
+        rounds,
+        lambda name: statistics.median(contest.time(name, *_plan(told[name]["microseconds"]))),
+    )
+    left_out |= failed
+    timed = {name: spread(values) for name, values in times.items()}
     reference = told.get(REFERENCE, {}).get("losses")
     losses = {name: _comparison(told[name], reference) for name in timed}
     return {
@@ -194,15 +138,6 @@ def _plan(microseconds: float) -> tuple[int, int]:
     seconds = microseconds / 1e6
     steps = min(max(round(BLOCK_SECONDS / seconds), 2), MOST_STEPS)
     return steps, min(max(round(ROUND_SECONDS / (steps * seconds)), 1), MOST_BLOCKS)
-
-
-def _summary(values: list[float]) -> dict[str, float]:
-    low, _, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
-    return {
-        "median": round(statistics.median(values), 3),
-        "quartiles": [round(low, 3), round(high, 3)],
-        "fastest": round(min(values), 3),
-    }
 
 
 def _comparison(told: dict[str, Any], reference: list[float] | None) -> dict[str, Any]:

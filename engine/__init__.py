@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from engine.model_summary import Summary as Summary, summary as summary
     from engine.optimizers import *  # noqa: F403  # as above
     from engine.penalties import *  # noqa: F403  # as above
+    from engine.profiling import Profile as Profile, profile as profile
     from engine.recording.capture import capture as capture
     from engine.schedules import (
         Constant as Constant,
@@ -72,6 +73,7 @@ _HOMES = {
     "engine.checks": ("Graph", "gradcheck", "graph", "jacobian", "numerical_gradient"),
     "engine.history": ("History",),
     "engine.model_summary": ("Summary", "summary"),
+    "engine.profiling": ("Profile", "profile"),
     "engine.recording.capture": ("capture",),
     "engine.schedules": (
         "Constant",

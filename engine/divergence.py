@@ -1,13 +1,53 @@
-"""Where did the numbers stop being finite? The first layer whose output is NaN or infinite, for one clear message."""
+"""Is a step finite, and which layer was the first whose output was not? A check, what it undoes, a name to tell."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from backends.backend import Backend
+from backends.kernels.pair import Array
 from engine import autodiff
 from engine.layers.layer import Layer
 from engine.layers.regularization import RandomLayer
 from engine.tensor import Tensor
+
+
+class DivergedError(Exception):
+    """What a step computed is NaN or infinite: one of its losses, by its place among them, or a gradient (None)."""
+
+    def __init__(self, loss: int | None) -> None:
+        self.loss = loss
+
+
+class FiniteCheck:
+    """Looks at a step's losses and gradients before the weights change; the only place of a step that waits for them.
+
+    Attributes:
+        losses: what was looked at last, as numbers.
+        dtype: of those.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.losses: list[float] = []
+        self.dtype: Any = None
+
+    def require(
+        self, losses: Sequence[Array], squares: Sequence[Array], gradients: Sequence[Array], places: Sequence[Backend]
+    ) -> None:
+        """Raise DivergedError where a loss () or a gradient is not finite, which its squared norm (1,) shows."""
+        self.dtype = losses[0].dtype
+        self.losses = [self.backend.to_host(loss).item() for loss in losses]
+        for number, value in enumerate(self.losses):
+            if not math.isfinite(value):
+                raise DivergedError(number)
+        for square, gradient, backend in zip(squares, gradients, places, strict=True):
+            if math.isfinite(backend.to_host(square).item()):
+                continue
+            if not backend.to_host(backend.xp.isfinite(gradient).all()):  # large finite ones have such a square too
+                raise DivergedError(None)
 
 
 class Undo:
@@ -19,12 +59,20 @@ class Undo:
     def __init__(self, model: Layer) -> None:
         self.buffers = [buffer for _, buffer in model.named_buffers()]
         self.random_layers = [layer for _, layer in model.named_layers() if isinstance(layer, RandomLayer)]
+        self._places: list[Array] = [None] * len(self.buffers)
+        self._values: list[Array] = [None] * len(self.buffers)
+        self._counts: list[Any] = [None] * len(self.random_layers)
         self.remember()
 
     def remember(self) -> None:
         """Take the values as they are now."""
-        self._values = [buffer.array.copy() for buffer in self.buffers]
-        self._counts = [layer.count() for layer in self.random_layers]
+        for number, buffer in enumerate(self.buffers):
+            if buffer.array is self._places[number]:
+                self._values[number][...] = buffer.array
+            else:
+                self._places[number], self._values[number] = buffer.array, buffer.array.copy()
+        for number, layer in enumerate(self.random_layers):
+            self._counts[number] = layer.count(self._counts[number])
 
     def put_back(self) -> None:
         """Bring back what was remembered."""

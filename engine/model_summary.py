@@ -19,6 +19,7 @@ from engine.convert import normal_dtype
 from engine.errors import ArgumentError, EngineError
 from engine.layers.layer import Layer
 from engine.layers.linear import positive_whole
+from engine.recording.size import step_bytes
 from engine.tensor import Parameter, Tensor
 from engine.work import Call, work
 
@@ -65,6 +66,8 @@ class Summary:
         input_bytes: of one batch.
         largest_bytes: of the largest output of a layer.
         not_called: layers that the forward pass did not reach.
+        step_bytes: what a recorded training step works in (`engine.capture`): batch, activations and gradients, in
+            memory that is used again; None where the model cannot be recorded.
     """
 
     rows: tuple[Row, ...]
@@ -78,6 +81,7 @@ class Summary:
     input_bytes: int
     largest_bytes: int
     not_called: tuple[str, ...]
+    step_bytes: int | None = None
 
     @property
     def forward_flops(self) -> int:
@@ -176,6 +180,7 @@ def summary(model: Layer, input_shape: int | Sequence[int], batch_size: int = 1,
         input_bytes=math.prod(shape) * kind.itemsize * batch_size,
         largest_bytes=listener.largest_bytes,
         not_called=tuple(name for name, layer in model.named_layers() if name and id(layer) not in listener.called),
+        step_bytes=step_bytes(model, shape, kind, batch_size),
     )
 
 
@@ -402,6 +407,8 @@ def _foot(report: Summary) -> list[str]:
         ("optimizer state", f"{states} bytes"),
         ("peak activations", f"about {report.peak_activation_bytes:,} bytes in training, with batch and gradients"),
     ]
+    if report.step_bytes is not None:
+        facts.append(("recorded step", f"{report.step_bytes:,} bytes instead, as memory is used again"))
     if not report.complete:
         facts.append(("?", "a layer's own operations, not counted: totals are lower bounds"))
     if report.not_called:

@@ -14,16 +14,16 @@ from engine.callbacks import Callback, StepBelow
 from engine.checkpoint import load_state, save_state
 from engine.data import Augmentation, Batches
 from engine.data.batches import BatchSize
-from engine.divergence import Undo, first_not_finite
-from engine.errors import ArgumentError, DataError, EngineError, NotFiniteError
-from engine.functions import stack
+from engine.errors import ArgumentError, DataError, EngineError
 from engine.history import History
+from engine.inference import Inference
 from engine.layers import Layer, RandomLayer
 from engine.losses import Loss
 from engine.metrics import Metric
 from engine.optimizers import Optimizer
 from engine.penalties import Penalty
-from engine.settings import shown, whole
+from engine.recordable import is_own
+from engine.settings import flag, shown, whole
 from engine.tensor import Tensor
 from engine.trainer_arguments import (
     callbacks_of,
@@ -34,8 +34,8 @@ from engine.trainer_arguments import (
     check_sample_weights,
     metrics_of,
 )
+from engine.training_step import TrainingStep
 
-Counted = tuple[int, Tensor, float]  # a batch's number, its loss, and how much it counts
 Watch = Callable[[Tensor, Tensor], object]  # told of the outputs and the targets of a batch
 
 
@@ -54,6 +54,9 @@ class Trainer:
         seed: of the order of the samples and of the masks of dropout and its kin.
         callbacks: told of batches and epochs; see `Callback`.
         ema: the decay of a moving average of the weights, which `evaluate` and `predict` then use.
+        record: whether steps are recorded once and replayed, with the same bits (see `capture`); None records where
+            model, loss, penalty, optimizer and metrics are the engine's own classes; True vouches for yours (what they
+            do in Python besides tensors is frozen); False runs every step as it stands.
 
     Attributes:
         epoch, step: how many epochs and optimizer steps are done.
@@ -87,6 +90,7 @@ class Trainer:
         seed: int = 0,
         callbacks: Iterable[Callback] | None = (),
         ema: float | None = None,
+        record: bool | None = None,
     ) -> None:
         check_parts(model, loss, optimizer, penalty)
         check_clipping(optimizer, clip_norm=clip_norm, clip_value=clip_value)
@@ -94,6 +98,7 @@ class Trainer:
         self.seed = whole("Trainer", "seed", seed, 0)
         self.model, self.loss, self.optimizer, self.penalty = model, loss, optimizer, penalty
         self.clip_norm, self.clip_value = clip_norm, clip_value
+        self.record = None if record is None else flag("Trainer", "record", record)
         self.callbacks = callbacks_of(callbacks)
         self._metrics = metrics_of(loss, metrics)
         self.backend = backends.get(device)
@@ -104,6 +109,7 @@ class Trainer:
             layer.reseed((self.seed, number))
         self.epoch = self.step = 0
         self.history = History()
+        self._training_step, self._inference = TrainingStep(), Inference()
         self.batches_per_epoch = 0
         self.stop_reason: str | None = None
         self._so_far: resuming.SoFar | None = None  # of the epoch that is under way
@@ -122,7 +128,7 @@ class Trainer:
     @property
     def dtype(self) -> "np.dtype[Any]":
         """The precision of the model."""
-        return next((one.dtype for one in self.model.parameters()), np.dtype("float32"))
+        return next((one.dtype for _, one in self.model.named_parameters()), np.dtype("float32"))
 
     def stop(self, reason: str) -> None:
         """End the training after this batch or epoch; for callbacks."""
@@ -166,6 +172,7 @@ class Trainer:
         if held_out is not None:  # what does not fit is told before the weights change
             with self._mode(training=False):
                 self._judge(next(iter(held_out)), copy.deepcopy(self._metrics))
+        self._training_step.begin(self, batches, stop)
         self.batches_per_epoch = len(batches)
         if self._so_far is not None:
             self._so_far.check(batches)
@@ -180,6 +187,7 @@ class Trainer:
                     break
         finally:
             self._busy, self._so_far = False, None
+            self._training_step.end()
             self._tell("fit_end")
         return self.history
 
@@ -216,12 +224,12 @@ class Trainer:
         so_far.go_on()
         self._tell("epoch_begin", number)
         batches.passes, batches.skip = self.epoch, so_far.batches
-        undo = Undo(self.model)
+        self._training_step.begin(self, batches, stop)
         with self._mode(training=True):
-            for group in _groups(batches, self.accumulate):
+            for group in self._training_step.groups(self.accumulate):
                 if so_far.batches and self.stop_reason is not None:
                     break
-                self._group(group, number, stop, undo)
+                self._group(group, so_far)
         self._so_far = None
         values = {"loss": so_far.total / so_far.counted}
         values.update({name: metric.result() for name, metric in self._metrics.items()})
@@ -234,71 +242,27 @@ class Trainer:
         self.history.append(values)
         self._tell("epoch_end", number, values)
 
-    def _group(self, group: list[tuple[int, Any]], epoch: int, stop: StepBelow | None, undo: Undo) -> None:
-        """One optimizer step over one batch or several."""
-        undo.remember()
-        remembered = stop is not None or self.optimizer.needs_closure
-        before = [buffer.weights.copy() for buffer in self.optimizer.buffers()] if remembered else []
-        try:
-            with np.errstate(all="ignore"):  # what is not finite is looked for, and told in words
-                losses = self._optimize(group, epoch)
-        except Exception:  # a step that is refused has changed nothing
-            undo.put_back()
-            for buffer, weights in zip(self.optimizer.buffers() if before else [], before, strict=True):
-                buffer.backend.xp.copyto(buffer.weights, weights)
-            raise
+    def _group(self, group: list[Any], so_far: resuming.SoFar) -> None:
+        """One optimizer step over one batch or several; then who listens is told of each batch."""
+        step, first = self._training_step, so_far.batches + 1
+        losses = step.run(self, group)
         self.step += 1
-        if self.ema is not None:
-            self.ema.update()
-        if stop is not None and self._moved(before) < stop.eps:
-            self.stop(f"a step moved the weights by less than {stop.eps:g}")
-        assert self._so_far is not None
-        for number, loss, count in losses:  # all are counted before one is told of: then a state is whole
-            self._so_far.add(number, loss.item() * self._share(count), count)
-        for number, loss, _ in losses:
-            self._tell("batch_end", number, loss)
+        for number, (loss, count) in enumerate(losses, first):  # all are counted before one is told of
+            so_far.add(number, loss * self._share(count), count)
+        listening = [
+            one for one in self.callbacks if getattr(one.batch_end, "__func__", None) is not Callback.batch_end
+        ]
+        if listening:
+            for number, (loss, _) in enumerate(losses, first):
+                self._tell("batch_end", number, step.loss(loss))
+            if not all(is_own(one) for one in listening):  # a user's may have changed a setting
+                step.look(self)
 
-    def _optimize(self, group: list[tuple[int, Any]], epoch: int) -> list[Counted]:
-        """The optimizer's step; the loss of each batch, with the penalty, as it was before."""
-        evaluations: list[list[Counted]] = []
-        counts = [self._count(batch) for _, batch in group]
-        # Over several batches each one's mean counts by its samples: together, the mean over all samples.
-        shares = [self._share(count) / self._share(sum(counts)) for count in counts]
-
-        def closure() -> Tensor:
-            self.optimizer.zero_grad()
-            losses: list[Counted] = []
-            for (number, batch), count, share in zip(group, counts, shares, strict=True):
-                loss = self._forward(batch, remember=not evaluations)
-                loss.backward(None if len(group) == 1 else Tensor.wrap(_full(loss, share), loss.backend))
-                losses.append((number, loss.detach(), count))
-            penalty = self._penalty()
-            if penalty is not None:
-                losses = [(number, loss + penalty, count) for number, loss, count in losses]
-            evaluations.append(losses)
-            if len(evaluations) == 1:
-                self._require_finite(group, losses, epoch)
-            if len(losses) == 1:
-                return losses[0][1]
-            return stack([loss * share for (_, loss, _), share in zip(losses, shares, strict=True)]).sum()
-
-        if self.optimizer.needs_closure:
-            self.optimizer.step(closure)
-            self._require_finite(group, evaluations[-1], epoch)
-        else:
-            closure()
-            if self.clip_value is not None:
-                self.optimizer.clip_value(self.clip_value)
-            if self.clip_norm is not None:
-                self.optimizer.clip_norm(self.clip_norm)
-            self.optimizer.step()
-        return evaluations[0]
-
-    def _count(self, batch: Any) -> float:
+    def _count(self, target: Tensor, weight: Tensor | None = None) -> float:
         """How much a batch counts in a mean over all samples: its samples, or the sum of their weights."""
         if not isinstance(self.loss, Loss) or not self._averages:
-            return float(len(batch[0]))
-        count = self.loss.counted(batch[1], batch[2] if len(batch) > 2 else None)
+            return float(len(target))
+        count = self.loss.counted(target, weight)
         if count == 0:
             raise DataError(
                 "Trainer: the weights of a batch are all 0, and a mean divides by their sum; use larger batches, or "
@@ -313,60 +277,6 @@ class Trainer:
     def _share(self, count: float) -> float:
         """What a loss is multiplied by before losses are added: nothing for a sum, its samples for a mean."""
         return count if self._averages else 1.0
-
-    def _forward(self, batch: Any, remember: bool) -> Tensor:
-        x, y, *weights = batch
-        prediction = self._output(x)
-        loss = self.loss(prediction, y, sample_weight=weights[0]) if weights else self.loss(prediction, y)
-        if remember:
-            for metric in self._metrics.values():
-                metric.update(prediction, y)
-        return loss
-
-    def _penalty(self) -> Tensor | None:
-        """The penalty, its gradient added to the others."""
-        if self.penalty is None:
-            return None
-        value = self.penalty(self.model)
-        if value.requires_grad:
-            value.backward()
-        return value.detach()
-
-    def _require_finite(self, group: list[tuple[int, Any]], losses: list[Counted], epoch: int) -> None:
-        """Raise before the step where a loss or a gradient is NaN or infinite."""
-        bad = next(
-            (batch for (_, batch), (_, loss, _) in zip(group, losses, strict=True) if not np.isfinite(loss.item())),
-            None,
-        )
-        if bad is None and self._gradients_finite():
-            return
-        x = (group[0][1] if bad is None else bad)[0]
-        layer = first_not_finite(self.model, x if x.dtype.kind == "f" else x.to(dtype=self.dtype))
-        what = "the loss" if bad is not None else "a gradient"
-        where = (
-            f"the first output that is not finite is that of {layer}"
-            if layer
-            else "the outputs of all layers are finite"
-        )
-        raise NotFiniteError(
-            f"epoch {epoch}, step {self.step + 1}: {what} is not finite; {where}. The weights were left as they were. "
-            f"Try a smaller learning rate, or clip_norm=1.0."
-        )
-
-    def _gradients_finite(self) -> bool:
-        if all(np.isfinite(value) for value in self.optimizer.gradient_sums()):
-            return True
-        # Large finite gradients may have a sum that overflows: look at each.
-        buffers = self.optimizer.buffers()
-        return all(bool(one.backend.to_host(one.backend.xp.isfinite(one.gradients).all())) for one in buffers)
-
-    def _moved(self, before: list[Any]) -> float:
-        """How far the weights are from where they were, ||w_t - w_(t-1)||."""
-        total = 0.0
-        for buffer, old in zip(self.optimizer.buffers(), before, strict=True):
-            difference = buffer.weights - old
-            total += float(buffer.backend.to_host((difference * difference).sum()))
-        return float(np.sqrt(total))
 
     # -- evaluation ------------------------------------------------------------------------------------
 
@@ -398,10 +308,9 @@ class Trainer:
 
     def _judge(self, batch: Any, held: dict[str, Metric], watch: Watch | None = None) -> tuple[float, float]:
         """The loss of a batch and how much it counts; the metrics, and who watches, are told of it."""
-        x, y, *weights = batch
-        count = self._count(batch)
-        prediction = self._output(x)
-        loss = self.loss(prediction, y, sample_weight=weights[0]) if weights else self.loss(prediction, y)
+        _, y, *weights = batch
+        count = self._count(y, *weights)
+        prediction, loss = self._inference.judged(*batch)
         for metric in held.values():
             metric.update(prediction, y)
         if watch is not None:
@@ -412,32 +321,29 @@ class Trainer:
         """The model's raw outputs (a classifier's logits) for samples x (samples, ...), a NumPy array, in eval mode."""
         if hasattr(x, "y") or isinstance(x, tuple):
             raise DataError(f"Trainer.predict: {type(x).__name__} was given; give the samples alone, such as data.x.")
-        outputs = []
         source = x.numpy() if isinstance(x, Tensor) else x
+        batches = Batches(source, batch_size, shuffle=False, device=self.backend, dtype=self.dtype)
         with self._mode(training=False):
-            for part in Batches(source, batch_size, shuffle=False, device=self.backend, dtype=self.dtype):
-                outputs.append(self._output(part).numpy())
-        return np.concatenate(outputs)
-
-    def _output(self, x: Tensor) -> Tensor:
-        output: Tensor = self.model(x if x.dtype.kind == "f" else x.to(dtype=self.dtype))
-        return output
+            outputs = [self._inference.output(one) for one in batches]
+            return np.concatenate([self.backend.to_host(one.array) for one in outputs])
 
     @contextlib.contextmanager
     def _mode(self, training: bool) -> Iterator[None]:
         """Train mode, or eval mode without recording and with the averaged weights; what was is put back afterwards."""
-        modes = [(layer, layer.training) for _, layer in self.model.named_layers()]
-        self.model.train(training)
+        others = [layer for _, layer in self.model.named_layers() if layer.training is not training]
+        if others:
+            self.model.train(training)
         try:
             if training:
                 yield
             else:
                 averaged = contextlib.nullcontext() if self.ema is None else self.ema.applied()
+                self._inference.begin(self)
                 with autodiff.no_grad(), averaged, np.errstate(all="ignore"):  # a loss tells what is not finite
                     yield
         finally:
-            for layer, mode in modes:
-                layer.training = mode
+            for layer in others:
+                object.__setattr__(layer, "training", not training)
 
     # -- saved and loaded ------------------------------------------------------------------------------
 
@@ -460,27 +366,13 @@ class Trainer:
         """
         resuming.go_on(self, *load_state(path), str(path))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What `copy.deepcopy` keeps: a copy makes recordings of its own."""
+        return vars(self) | {"_training_step": TrainingStep(), "_inference": Inference()}
+
     def _tell(self, event: str, *details: Any) -> None:
         busy, self._busy = self._busy, False
         for callback in self.callbacks:
             method: Callable[..., None] = getattr(callback, event)
             method(self, *details)
         self._busy = busy
-
-
-def _groups(batches: Batches, size: int) -> Iterator[list[tuple[int, Any]]]:
-    """Numbered batches, ``size`` of them at a time; the last group has what is left."""
-    group: list[tuple[int, Any]] = []
-    for number, batch in enumerate(batches, start=1 + batches.skip):
-        group.append((number, batch))
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _full(like: Tensor, value: float) -> Any:
-    array = like.backend.empty(like.shape, like.dtype)
-    array.fill(value)
-    return array

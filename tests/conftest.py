@@ -86,6 +86,16 @@ def real_data():
 
 
 @pytest.fixture
+def definitions_alone():
+    """The CPU without its compiled kernels, so that it computes by the calls by which the fake device does."""
+    table = backends.get("cpu").overrides
+    before = dict(table)
+    table.clear()
+    yield
+    table.update(before)
+
+
+@pytest.fixture
 def fake_device():
     """The fake GPU, for tests of two devices."""
     return make("fake-device")

@@ -127,6 +127,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(script, gpu, tmp_path, capsys)
 # -- with one ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("definitions_alone")
 def test_where_everything_passes_the_report_says_so(script, gpu, tmp_path, capsys):
     assert script.main(["--output", str(tmp_path / "results")]) == 0
     paths = sorted((tmp_path / "results").iterdir())

@@ -42,7 +42,7 @@ def ask(tmp_path_factory):
 
 
 def test_commands_and_options(ask):
-    assert set(ask("")) == {"train", "evaluate", "predict", "summary", "info", "complete", *ask("resu")}
+    assert set(ask("")) == {"train", "evaluate", "predict", "summary", "profile", "info", "complete", *ask("resu")}
     assert ask("ev") == ["evaluate"]
     assert ask("train", "--stoch") == ["--stochastic-depth"]
     assert {"--help", "--betas", "--line-search"} <= set(ask("train", "--"))

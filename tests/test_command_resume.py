@@ -16,7 +16,7 @@ import engine as en
 from engine import checkpoint, commands, locking, runs
 from engine.commands import keeping, progress, report
 from engine.toml import to_toml
-from engine.trainer import Trainer
+from engine.training_step import TrainingStep
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("train", "--data", "moons", "--samples", "60", "--hidden", "6", "--batch-size", "10", "--epochs", "4")
@@ -27,17 +27,17 @@ def stopped(engine, monkeypatch):
     """Run a command line that is interrupted in the middle of this step: what it says."""
 
     def call(step, *line, times=1):
-        usual, came = Trainer._require_finite, []
+        usual, came = TrainingStep._take, []
 
-        def checked(trainer, *rest):
+        def checked(taken, trainer, *rest):
             if trainer.step + 1 == step and not came:
                 for _ in range(times):
                     came.append(step)
                     signal.raise_signal(signal.SIGINT)
-            return usual(trainer, *rest)
+            return usual(taken, trainer, *rest)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Trainer, "_require_finite", checked)
+            patch.setattr(TrainingStep, "_take", checked)
             code, _, said = engine(*line, "--quiet")
         assert code == 130
         return said
@@ -115,17 +115,17 @@ KILLED = """
 import os, signal, sys
 from engine import commands
 from engine.commands import keeping
-from engine.trainer import Trainer
+from engine.training_step import TrainingStep
 
-step, seconds, usual = int(sys.argv[1]), float(sys.argv[2]), Trainer._require_finite
+step, seconds, usual = int(sys.argv[1]), float(sys.argv[2]), TrainingStep._take
 keeping._SECONDS_BETWEEN, keeping._SHARE_OF_TIME = seconds, float("inf")
 
-def checked(trainer, *rest):
+def checked(taken, trainer, *rest):
     if trainer.step + 1 == step:
         os.kill(os.getpid(), signal.SIGKILL)
-    return usual(trainer, *rest)
+    return usual(taken, trainer, *rest)
 
-Trainer._require_finite = checked
+TrainingStep._take = checked
 commands.main(sys.argv[3:])
 """
 
@@ -315,7 +315,7 @@ def test_a_resumed_training_that_fails_or_makes_no_step_keeps_the_run(engine, st
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_require_finite", interrupt)
+        patch.setattr(TrainingStep, "_take", interrupt)
         code, _, said = engine("resume", "run", "--epochs", "6", "--quiet")
     assert (code, said) == (130, "engine resume: interrupted before a further step.\n")
     assert outcome("run") == before

@@ -25,7 +25,7 @@ from engine.commands import build, info, keeping, parts, progress, report, task
 from engine.errors import NotFiniteError
 from engine.runs import Run
 from engine.toml import to_toml
-from engine.trainer import Trainer
+from engine.training_step import TrainingStep
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ("train", "--data", "xor", "--samples", "50", "--hidden", "4", "--epochs", "2")
@@ -184,7 +184,7 @@ def test_bar_on_a_terminal(here):
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "120"}
-    line = [sys.executable, "-m", "engine", "train", "--data", "xor", "--samples", "8000", "--batch-size", "2"]
+    line = [sys.executable, "-m", "engine", "train", "--data", "xor", "--samples", "40000", "--batch-size", "2"]
     training = subprocess.Popen(
         [*line, "--epochs", "2", "--output", "run"], cwd=here, env=environment, stdout=theirs, stderr=theirs
     )
@@ -453,7 +453,7 @@ def test_failure_before_the_first_step_leaves_nothing(engine, here, monkeypatch)
     def fail(*_, **__):
         raise NotFiniteError("epoch 1, step 1: the loss is not finite.")
 
-    monkeypatch.setattr("engine.trainer.Trainer._require_finite", fail)
+    monkeypatch.setattr("engine.training_step.TrainingStep._take", fail)
     code, _, said = engine(*TINY, "--quiet")
     assert (code, said) == (1, "engine train: epoch 1, step 1: the loss is not finite.\n")
     assert not (here / "runs" / "xor-1").exists()
@@ -463,7 +463,7 @@ def test_interrupted_before_the_first_step(engine, here, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("engine.trainer.Trainer._require_finite", interrupt)
+    monkeypatch.setattr("engine.training_step.TrainingStep._take", interrupt)
     code, _, said = engine(*TINY, "--quiet", "--output", "run")
     assert (code, said) == (130, "engine train: interrupted before the first step.\n")
     assert everything(here) == []
@@ -511,16 +511,16 @@ ALL = ("train", "--data", "xor", "--samples", "50", "--hidden", "4", "--batch-si
 
 def interrupted_in_step(number, monkeypatch, times=1):
     """From now on Ctrl-C comes in the middle of this step of every training, so many times."""
-    usual, done = Trainer._require_finite, set()
+    usual, done = TrainingStep._take, set()
 
-    def checked(trainer, *rest):
+    def checked(taken, trainer, *rest):
         if trainer.step + 1 == number and trainer not in done:
             done.add(trainer)
             for _ in range(times):
                 signal.raise_signal(signal.SIGINT)
-        return usual(trainer, *rest)
+        return usual(taken, trainer, *rest)
 
-    monkeypatch.setattr(Trainer, "_require_finite", checked)
+    monkeypatch.setattr(TrainingStep, "_take", checked)
 
 
 @pytest.mark.parametrize("line", [(), ("--ema", "0.5"), ("--optimizer", "lbfgs")])
@@ -1066,7 +1066,7 @@ def test_info(engine, monkeypatch):
     monkeypatch.setattr(en.tensor(1.0).backend, "overrides", {ReLU.forward: ReLU.forward})
     facts = info.gather()
     assert "device cuda" not in facts
-    assert "ReLU.forward" in facts["device cpu"]["kernels"]
+    assert facts["device cpu"]["kernels"].endswith(", and its own for ReLU")
     assert info._installed("no-such-distribution") == "not installed"
 
 
@@ -1074,7 +1074,10 @@ def test_info(engine, monkeypatch):
     "line",
     [
         ["--help"],
-        *([name, "--help"] for name in ("train", "resume", "evaluate", "predict", "summary", "info", "complete")),
+        *(
+            [name, "--help"]
+            for name in ("train", "resume", "evaluate", "predict", "summary", "profile", "info", "complete")
+        ),
     ],
 )
 def test_help(engine, line, monkeypatch):

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import backends
-from engine.data import Batches, Dataset, batches
+from engine.data import Batches, Dataset, Noise, batches
+from engine.data.batches import Gatherer
+from engine.data.rows import Rows
 from engine.errors import ArgumentError, DataError, DeviceError, DtypeError
 from engine.tensor import Tensor
 
@@ -220,3 +222,41 @@ def test_data_that_cannot_be_batched_is_refused(data, message):
 
 def test_repr():
     assert repr(batches(_data(), 4)) == "Batches(3 of 4, 10 samples, on cpu)"
+
+
+@pytest.mark.parametrize("size", [1, 4, 7, "all"])
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("kind", ["float32", "float64", "uint8"])
+def test_batches_gathered_by_their_rows_are_the_same(size, shuffle, kind, backend, monkeypatch):
+    monkeypatch.setattr(backend, "memory", lambda: {"free": 1 << 20})  # a device that holds the data
+    x, y, weights = np.arange(44).reshape(11, 2, 2).astype(kind), np.arange(11) % 3, np.linspace(0, 1, 11)
+    made = [
+        Batches((x, y, weights), size, seed=3, shuffle=shuffle, dtype="float32", device=backend.device)
+        for _ in range(2)
+    ]
+    gatherer = Gatherer()
+    gatherer.batches = made[1]
+    assert made[1].gatherable
+    for skip in (0, 1, 0):
+        for one in made:
+            one.skip = skip
+        expected = [[part.numpy() for part in batch] for batch in made[0]]
+        given = [[part.numpy() for part in gatherer.batch(rows)] for rows in made[1].rows()]
+        assert len(expected) == len(given)
+        for batch, other in zip(expected, given, strict=True):
+            for part, same in zip(batch, other, strict=True):
+                assert (part.dtype, part.shape, part.tobytes()) == (same.dtype, same.shape, same.tobytes())
+    (_, alone) = gatherer.batch(next(made[1].rows()), first=1)
+    assert alone.dtype == "float32"
+    assert made[0].passes == 3
+
+
+def test_what_is_not_gathered_by_rows(tmp_path):
+    x, y = np.asarray(np.arange(44.0).reshape(11, 4), order="F"), np.arange(11)
+    np.save(tmp_path / "x.npy", x)
+    rows = Rows(np.load(tmp_path / "x.npy", mmap_mode="r"))
+    assert not Batches((rows, y), 4).gatherable
+    assert not Batches((x, y), 4, augment=[Noise(0.1)]).gatherable
+    assert not Batches((x, y), 4, shuffle=False).gatherable  # views, whose strides decide the last bits of a product
+    assert Batches((x, y), 4).gatherable
+    assert Batches((x, y), "all").gatherable

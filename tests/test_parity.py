@@ -12,10 +12,23 @@ from engine import layers, losses, optimizers
 CASES = {case.name: case for case in parity.cases()}
 
 
-@pytest.fixture(params=["fake-device", GPU])
+class Definitions(NumpyBackend):
+    """The CPU by NumPy's definitions, beside the CPU as it is."""
+
+    def __init__(self):
+        super().__init__()
+        self.device = "cpu:definitions"
+        self.overrides.clear()
+
+
+@pytest.fixture(params=["fake-device", "definitions", GPU])
 def device(request):
     if request.param == "cupy" and NO_GPU is not None:
         pytest.skip(f"no CUDA device: {NO_GPU}")
+    if request.param == "definitions":
+        return Definitions()
+    if request.param == "fake-device":
+        request.getfixturevalue("definitions_alone")
     return make(request.param)
 
 
@@ -54,6 +67,7 @@ class OtherRounding(NumpyBackend):
     def __init__(self):
         super().__init__()
         self.device, self.xp = "cpu:other-rounding", self.Namespace()
+        self.overrides.clear()
 
 
 def widened(function):
@@ -151,6 +165,7 @@ def test_a_layer_beyond_the_tolerance_comes_before_one_within_it():
     assert result.layer == "third"
 
 
+@pytest.mark.usefixtures("definitions_alone")
 def test_a_small_difference_passes_and_is_still_told(fake_device):
     result = parity.step_by_step(careless(1e-7, 1), fake_device, steps=3)
     assert not result.failed
@@ -158,6 +173,7 @@ def test_a_small_difference_passes_and_is_still_told(fake_device):
     assert result.layer == "2 (Careless)"
 
 
+@pytest.mark.usefixtures("definitions_alone")
 def test_wrong_gradients_are_found_where_all_outputs_agree(fake_device):
     class Scaled(en.SGD):
         def step(self, closure=None):

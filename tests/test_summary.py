@@ -302,3 +302,35 @@ def test_the_peak_is_about_what_a_step_takes():
     measured = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert 0.5 * report.peak_activation_bytes < measured < 1.2 * report.peak_activation_bytes
+
+
+@pytest.mark.parametrize("batch", [8, 100, 1024])
+def test_the_bytes_of_a_recorded_step_are_those_of_one(batch):
+    layers = [en.Linear(50, 64), en.ReLU(), en.Dropout(0.2), en.Linear(64, 32), en.BatchNorm(32), en.Tanh()]
+    model = en.Sequential(*layers, en.Linear(32, 10))
+    told = en.summary(model, (50,), batch_size=batch)
+    optimizer, loss = en.Adam(model.parameters()), en.CrossEntropy()
+
+    @en.capture
+    def step(x, y):
+        optimizer.zero_grad()
+        value = loss(model(x), y)
+        value.backward()
+        optimizer.step()
+        return value
+
+    x, y = en.tensor(np.zeros((batch, 50), "float32")), en.tensor(np.zeros(batch, int))
+    for _ in range(4):
+        step(x, y)
+    (program,) = step.programs
+    assert told.step_bytes == pytest.approx(program.nbytes, rel=0.1)
+    assert told.step_bytes < told.peak_activation_bytes
+    assert f"recorded step     {told.step_bytes:,} bytes" in str(told)
+
+
+def test_what_cannot_be_recorded_has_no_bytes_of_a_recorded_step():
+    class Reading(en.Layer):
+        def forward(self, x):
+            return x * float(x.sum())
+
+    assert en.summary(Reading(), (3,)).step_bytes is None

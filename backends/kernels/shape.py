@@ -46,6 +46,14 @@ class Index(Pair):
             dx[index] = dy
 
 
+class Gather(Pair):
+    """y = the rows of x with these numbers, each 0 or above and below len(x): a batch of a data set."""
+
+    @staticmethod
+    def forward(xp: Namespace, x: Array, rows: Array, *, y: Array) -> None:
+        x.take(rows, axis=0, out=y)
+
+
 class Concatenate(Pair):
     """y = the arrays one after the other along an axis;  each array's gradient is its part of dy, a view."""
 

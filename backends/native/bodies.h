@@ -6,25 +6,25 @@
  */
 
 /* y = max(0, x); NaN stays. */
-INLINE REAL NAME(relu)(REAL x) { return x > 0 || x != x ? x : 0; }
+INLINE REAL NAME(relu_of)(REAL x) { return x > 0 || x != x ? x : 0; }
 
 /* dx = dy where y > 0. A product, as in the definition: 0 times a NaN is NaN. */
-INLINE REAL NAME(relu_gradient)(REAL dy, REAL y) { return dy * (REAL)(y > 0); }
+INLINE REAL NAME(relu_slope)(REAL dy, REAL y) { return dy * (REAL)(y > 0); }
 
 /* y = x mask scale. */
-INLINE REAL NAME(masked)(REAL x, unsigned char mask, REAL scale) { return x * (REAL)mask * scale; }
+INLINE REAL NAME(masked_by)(REAL x, unsigned char mask, REAL scale) { return x * (REAL)mask * scale; }
 
 /* g' = g + weight_decay w. */
 INLINE REAL NAME(decayed)(REAL g, REAL w, REAL weight_decay) { return weight_decay != 0 ? w * weight_decay + g : g; }
 
 /* m + (1 - beta)(g - m). */
-INLINE REAL NAME(average)(REAL m, REAL g, REAL rest) { return m + (g - m) * rest; }
+INLINE REAL NAME(blend)(REAL m, REAL g, REAL rest) { return m + (g - m) * rest; }
 
 /* beta v + (1 - beta) g^2. */
-INLINE REAL NAME(average_square)(REAL v, REAL g, REAL beta, REAL rest) { return v * beta + g * g * rest; }
+INLINE REAL NAME(blend_square)(REAL v, REAL g, REAL beta, REAL rest) { return v * beta + g * g * rest; }
 
 /* velocity <- momentum velocity + g'; the step goes along it, or, with nesterov, along g' + momentum velocity. */
-INLINE void NAME(sgd)(REAL *w, REAL g, REAL *velocity, REAL rate, REAL momentum, int nesterov, REAL weight_decay)
+INLINE void NAME(sgd_step)(REAL *w, REAL g, REAL *velocity, REAL rate, REAL momentum, int nesterov, REAL weight_decay)
 {
     g = NAME(decayed)(g, *w, weight_decay);
     *velocity = *velocity * momentum + g;
@@ -32,13 +32,13 @@ INLINE void NAME(sgd)(REAL *w, REAL g, REAL *velocity, REAL rate, REAL momentum,
 }
 
 /* w <- w - rate g'. */
-INLINE void NAME(descent)(REAL *w, REAL g, REAL rate, REAL weight_decay)
+INLINE void NAME(descend)(REAL *w, REAL g, REAL rate, REAL weight_decay)
 {
     *w -= NAME(decayed)(g, *w, weight_decay) * rate;
 }
 
 /* s <- s + g'^2; w <- w - rate g' / (sqrt(s) + eps). */
-INLINE void NAME(adagrad)(REAL *w, REAL g, REAL *s, REAL rate, REAL eps, REAL weight_decay)
+INLINE void NAME(adagrad_step)(REAL *w, REAL g, REAL *s, REAL rate, REAL eps, REAL weight_decay)
 {
     g = NAME(decayed)(g, *w, weight_decay);
     *s += g * g;
@@ -46,36 +46,36 @@ INLINE void NAME(adagrad)(REAL *w, REAL g, REAL *s, REAL rate, REAL eps, REAL we
 }
 
 /* d = g' / (sqrt(v) + eps), v the average of g'^2. */
-INLINE REAL NAME(rmsprop)(REAL w, REAL g, REAL *v, REAL alpha, REAL rest, REAL eps, REAL weight_decay)
+INLINE REAL NAME(rmsprop_direction)(REAL w, REAL g, REAL *v, REAL alpha, REAL rest, REAL eps, REAL weight_decay)
 {
     g = NAME(decayed)(g, w, weight_decay);
-    *v = NAME(average_square)(*v, g, alpha, rest);
+    *v = NAME(blend_square)(*v, g, alpha, rest);
     return g / (SQRT(*v) + eps);
 }
 
 /* w <- shrink w - step m / (sqrt(v) + eps), m and v the averages of g' and g'^2; corrections are in step and eps. */
-INLINE void NAME(adam)(REAL *w, REAL g, REAL *m, REAL *v, REAL step, REAL rest1, REAL beta2, REAL rest2, REAL eps,
+INLINE void NAME(adam_step)(REAL *w, REAL g, REAL *m, REAL *v, REAL step, REAL rest1, REAL beta2, REAL rest2, REAL eps,
                        REAL weight_decay, REAL shrink)
 {
     REAL weight = *w * shrink;
     g = NAME(decayed)(g, *w, weight_decay);
-    *m = NAME(average)(*m, g, rest1);
-    *v = NAME(average_square)(*v, g, beta2, rest2);
+    *m = NAME(blend)(*m, g, rest1);
+    *v = NAME(blend_square)(*v, g, beta2, rest2);
     *w = weight - *m / (SQRT(*v) + eps) * step;
 }
 
 /* w <- w - rate (gradient_weight g' + momentum_weight m) / (sqrt(v / correction) + eps). */
-INLINE void NAME(nadam)(REAL *w, REAL g, REAL *m, REAL *v, REAL rate, REAL gradient_weight, REAL momentum_weight,
+INLINE void NAME(nadam_step)(REAL *w, REAL g, REAL *m, REAL *v, REAL rate, REAL gradient_weight, REAL momentum_weight,
                         REAL correction, REAL rest1, REAL beta2, REAL rest2, REAL eps, REAL weight_decay)
 {
     g = NAME(decayed)(g, *w, weight_decay);
-    *m = NAME(average)(*m, g, rest1);
-    *v = NAME(average_square)(*v, g, beta2, rest2);
+    *m = NAME(blend)(*m, g, rest1);
+    *v = NAME(blend_square)(*v, g, beta2, rest2);
     *w -= (g * gradient_weight + *m * momentum_weight) / (SQRT(*v / correction) + eps) * rate;
 }
 
 /* w <- shrink w - rate sign(beta1 m + (1 - beta1) g); then m <- beta2 m + (1 - beta2) g. */
-INLINE void NAME(lion)(REAL *w, REAL g, REAL *m, REAL rate, REAL rest1, REAL rest2, REAL shrink)
+INLINE void NAME(lion_step)(REAL *w, REAL g, REAL *m, REAL rate, REAL rest1, REAL rest2, REAL shrink)
 {
     REAL difference = g - *m, direction = difference * rest1 + *m;
     REAL sign = direction != direction ? direction : (REAL)(direction > 0) - (REAL)(direction < 0);

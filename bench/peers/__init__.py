@@ -14,6 +14,7 @@ class Contestant(NamedTuple):
 
 CONTESTANTS = {
     "captured": Contestant("engine captured", None, "engine_step", "Captured"),
+    "many": Contestant("K steps a call", None, "engine_step", "Many"),
     "eager": Contestant("engine eager", None, "engine_step", "Eager"),
     "products": Contestant("products alone", None, "engine_step", "Products"),
     "torch": Contestant("PyTorch eager", "torch", "torch_step", "Eager"),

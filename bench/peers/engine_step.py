@@ -21,6 +21,9 @@ def prepare(device: str, threads: int) -> dict[str, str]:
     }
 
 
+MANY_BYTES = 1 << 24  # of the batches of one call
+
+
 class Eager(Step):
     """The loop as a user writes it."""
 
@@ -75,6 +78,23 @@ class Captured(Eager):
 
     def note(self) -> str | None:
         return None if self.captured.reason is None else f"it ran eagerly: {self.captured.reason}"
+
+
+class Many(Captured):
+    """The same, many steps in one call: over batches that lie one after the other."""
+
+    def __init__(self, cell: Cell, arrays: Arrays, device: str) -> None:
+        super().__init__(cell, arrays, device)
+        count = max(2, min(100, MANY_BYTES // arrays.x.nbytes))
+        self.batches = [en.stack([one] * count) for one in (self.x, self.labels)]
+
+    def run(self, steps: int) -> Any:
+        count = len(self.batches[0])
+        while steps > 0:
+            part = self.batches if steps >= count else [one[:steps] for one in self.batches]
+            last = self.captured.over(*part)
+            steps -= count
+        return last[-1]
 
 
 class Products(Step):

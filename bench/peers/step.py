@@ -76,7 +76,7 @@ def load(path: str) -> Arrays:
 
 
 class Step:
-    """A contestant at one cell. A subclass makes what it needs in ``__init__``; nothing but ``step`` is timed.
+    """A contestant at one cell. A subclass makes what it needs in ``__init__``; nothing but ``run`` is timed.
 
     Its module also has ``prepare(device, threads)``, called once: it imports the library, sets its threads, and returns
     what the result should say of it (version, precision), or raises `MissingError`.
@@ -92,6 +92,13 @@ class Step:
     def step(self) -> Any:
         """One training step. What it returns tells the loss before the step, once somebody asks for its value."""
         raise NotImplementedError
+
+    def run(self, steps: int) -> Any:
+        """So many steps; what the last one returned."""
+        step = self.step
+        for _ in range(steps):
+            last = step()
+        return last
 
     def synchronize(self, last: Any) -> None:
         """Wait until everything up to the last step has been computed."""

@@ -2,6 +2,7 @@
 
     {"cell": {...}, "arrays": "FILE.npz"}   builds the cell: its losses, and about how many microseconds a step takes
     {"steps": 400, "blocks": 2}             times so many steps, so many times: microseconds a step, one value a block
+    {"task": "train", "epochs": 1}          calls that method of a contestant that is no step, by these names
 
 Every block starts from the first weights: a net that has trained for long has velocities so close to zero that the
 processor itself is slow at them.
@@ -24,14 +25,9 @@ REST_SECONDS = 1.0
 def microseconds(contestant: Step, steps: int) -> float:
     """How long one step takes, averaged over ``steps`` of them; some that are not timed come first."""
     contestant.reset()
-    step = contestant.step
-    for _ in range(max(WARM, steps // 10)):
-        last = step()
-    contestant.synchronize(last)
+    contestant.synchronize(contestant.run(max(WARM, steps // 10)))
     start = time.perf_counter()
-    for _ in range(steps):
-        last = step()
-    contestant.synchronize(last)
+    contestant.synchronize(contestant.run(steps))
     return (time.perf_counter() - start) / steps * 1e6
 
 
@@ -78,10 +74,16 @@ def serve(module: str, kind: str, device: str, threads: int) -> None:
     except Exception as error:  # an installation may be broken in any way
         return answer(error=f"{type(error).__name__}: {error}")
     contestant: Step | None = None
+    actor: Any = None
     for line in sys.stdin:
         asked = json.loads(line)
         try:
-            if "cell" in asked:
+            if "task" in asked:
+                actor = getattr(home, kind)(device) if actor is None else actor
+                told = getattr(actor, asked.pop("task"))(**asked)
+                rest()
+                answer(**told)
+            elif "cell" in asked:
                 contestant = None  # freed before the next one is made
                 contestant, told = build(getattr(home, kind), asked, device)
                 rest()
@@ -91,6 +93,8 @@ def serve(module: str, kind: str, device: str, threads: int) -> None:
                 times = [microseconds(contestant, asked["steps"]) for _ in range(asked["blocks"])]
                 rest()
                 answer(microseconds=times)
+        except MissingError as error:
+            answer(error=str(error))
         except Exception as error:  # a compiler that is not there, memory that is not enough: said, and the next cell
             contestant = None
             answer(error=f"{type(error).__name__}: {error}")

@@ -3,12 +3,13 @@
 import inspect
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from engine import initializers, penalties, schedules
+from engine.callbacks import Callback
 from engine.commands import parameters, settings
 from engine.data import Dataset
 from engine.errors import ArgumentError
@@ -24,8 +25,10 @@ from engine.layers import (
     StochasticDepth,
 )
 from engine.losses.loss import Loss
+from engine.metrics import Metric
 from engine.optimizers import Optimizer
 from engine.runs import Run
+from engine.trainer import Trainer
 
 Table = Mapping[str, Any]
 
@@ -186,3 +189,30 @@ def penalty(l1: float, l2: float) -> penalties.Penalty | None:
     if l1:
         return penalties.L1(l1)
     return penalties.L2(l2) if l2 else None
+
+
+def trainer(
+    config: Mapping[str, Table],
+    steps_per_epoch: int,
+    *,
+    device: str,
+    metrics: list[Metric],
+    callbacks: Sequence[Callback] = (),
+) -> Trainer:
+    """By the tables [model], [loss], [optimizer], [schedule] and [training]."""
+    wanted = config["training"]
+    built = model(config["model"])
+    return Trainer(
+        built,
+        loss=loss(config["loss"]),
+        optimizer=optimizer(config["optimizer"], config["schedule"], built, steps_per_epoch, wanted["epochs"]),
+        device=device,
+        metrics=metrics,
+        penalty=penalty(wanted["l1"], wanted["l2"]),
+        clip_norm=wanted.get("clip_norm"),
+        clip_value=wanted.get("clip_value"),
+        accumulate=wanted["accumulate"],
+        seed=wanted["seed"],
+        callbacks=callbacks,
+        ema=wanted.get("ema"),
+    )

@@ -12,7 +12,7 @@ import engine
 from engine.commands.report import Output, write
 from engine.data import official
 
-_LIBRARIES = ("numpy", "safetensors", "rich", "shtab", "matplotlib", "scikit-learn", "pyarrow", "pillow")
+_LIBRARIES = ("numpy", "safetensors", "rich", "shtab", "matplotlib", "scikit-learn", "pyarrow", "pillow", "mkl")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -80,5 +80,5 @@ def _installed(name: str) -> str:
 
 
 def _overridden(backend: backends.Backend) -> str:
-    names = sorted(definition.__qualname__ for definition in backend.overrides)
+    names = sorted({definition.__qualname__.partition(".")[0] for definition in backend.overrides})
     return f", and its own for {', '.join(names)}" if names else " for every operation: no kernel of its own is set"

@@ -216,39 +216,8 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--accumulate", metavar="K", type=parsing.whole(1), default=1, help="batches that one step averages over"
     )
-    group.add_argument(
-        "--clip-norm",
-        metavar="X",
-        type=parsing.number(above=True),
-        help="shorten the gradient to this length (default: never)",
-    )
-    group.add_argument(
-        "--clip-value",
-        metavar="X",
-        type=parsing.number(above=True),
-        help="bound of each of its elements (default: none)",
-    )
-    group.add_argument(
-        "--ema",
-        metavar="DECAY",
-        type=parsing.number(0, 1, above=True, below=True),
-        help="test with a moving average of the weights, that keeps so much of itself in a step, such as 0.999",
-    )
-    group = parser.add_argument_group("optimizer")
-    group.add_argument(
-        "--optimizer",
-        metavar="NAME",
-        default="adam",
-        type=parsing.OneOf("optimizer", optimizers.Optimizer.names()),
-        help=", ".join(optimizers.Optimizer.names()),
-    )
-    group.add_argument(
-        "--learning-rate",
-        metavar="X",
-        type=parsing.number(above=True),
-        help="how far a step goes (default: by optimizer and data set)",
-    )
-    parameters.add(group, "optimizer")
+    add_step(group)
+    add_optimizer(parser)
     group = parser.add_argument_group("learning rate over time")
     group.add_argument(
         "--schedule",
@@ -274,6 +243,47 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         type=parsing.number(above=True),
         help="stop when a step moves the weights by less: ||w_t - w_(t-1)|| < EPS",
     )
+
+
+def add_step(group: argparse._ActionsContainer) -> None:
+    """What a step does beside its gradients and the optimizer's update."""
+    group.add_argument(
+        "--clip-norm",
+        metavar="X",
+        type=parsing.number(above=True),
+        help="shorten the gradient to this length (default: never)",
+    )
+    group.add_argument(
+        "--clip-value",
+        metavar="X",
+        type=parsing.number(above=True),
+        help="bound of each of its elements (default: none)",
+    )
+    group.add_argument(
+        "--ema",
+        metavar="DECAY",
+        type=parsing.number(0, 1, above=True, below=True),
+        help="test with a moving average of the weights, that keeps so much of itself in a step, such as 0.999",
+    )
+
+
+def add_optimizer(parser: argparse.ArgumentParser) -> None:
+    """Which recurrence, and its settings."""
+    group = parser.add_argument_group("optimizer")
+    group.add_argument(
+        "--optimizer",
+        metavar="NAME",
+        default="adam",
+        type=parsing.OneOf("optimizer", optimizers.Optimizer.names()),
+        help=", ".join(optimizers.Optimizer.names()),
+    )
+    group.add_argument(
+        "--learning-rate",
+        metavar="X",
+        type=parsing.number(above=True),
+        help="how far a step goes (default: by optimizer and data set)",
+    )
+    parameters.add(group, "optimizer")
 
 
 def add_device(parser: argparse._ActionsContainer) -> None:

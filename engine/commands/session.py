@@ -103,7 +103,6 @@ class Session(Callback):
         size = samples if wanted["batch_size"] == "all" else min(wanted["batch_size"], samples)
         batches = samples // size if wanted["drop_last"] else math.ceil(samples / size)
         steps = max(math.ceil(batches / wanted["accumulate"]), 1)
-        model = build.model(self.config["model"])
         # Before any callback that could fail: the folder; after the others: the bar, which is drawn below their lines,
         # and the keeper.
         callbacks: list[Callback] = [self, Lines(self.output, wanted["epochs"], samples)]
@@ -112,21 +111,12 @@ class Session(Callback):
         if self.output.live:
             callbacks.append(Bar(self.output, wanted["epochs"], samples))
         callbacks.append(self.keeper)
-        return Trainer(
-            model,
-            loss=build.loss(self.config["loss"]),
-            optimizer=build.optimizer(
-                self.config["optimizer"], self.config["schedule"], model, steps, wanted["epochs"]
-            ),
+        return build.trainer(
+            self.config,
+            steps,
             device=self.backend.device,
             metrics=task.measures(self.config["loss"]["name"], self.parts[0].task),
-            penalty=build.penalty(wanted["l1"], wanted["l2"]),
-            clip_norm=wanted.get("clip_norm"),
-            clip_value=wanted.get("clip_value"),
-            accumulate=wanted["accumulate"],
-            seed=wanted["seed"],
             callbacks=callbacks,
-            ema=wanted.get("ema"),
         )
 
     def take_up(self, run: Run) -> None:

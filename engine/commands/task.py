@@ -39,6 +39,17 @@ def default_loss(task: Task) -> str:
     return _AUTO[task]
 
 
+def of_loss(loss: str, outputs: int) -> Task:
+    """The task that a loss is for, where a model has so many outputs.
+
+    >>> of_loss("hinge", 3), of_loss("logistic", 1), of_loss("logistic", 3)
+    ('multiclass', 'binary', 'multilabel')
+    """
+    if loss in _YES_OR_NO:
+        return "binary" if outputs == 1 else "multilabel"
+    return "multiclass" if loss in _LABELS else "regression"
+
+
 def check(loss: str, data: Dataset) -> None:
     """Refuse a loss that cannot be computed from these targets.
 

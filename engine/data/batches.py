@@ -8,6 +8,7 @@ import numpy as np
 
 import backends
 from backends.kernels.pair import Array
+from backends.kernels.shape import Copy, Gather
 from engine.convert import normal_dtype
 from engine.data.augmentation import Augmentation, checked
 from engine.data.dataset import Dataset, as_numbers, check_finite
@@ -114,10 +115,43 @@ class Batches:
         return np.random.Generator(np.random.PCG64([self.seed, number])).permutation(self.samples)
 
     def __iter__(self) -> Iterator[Any]:
+        return self._pass(*self._begin())
+
+    def _begin(self) -> tuple[int, int]:
+        """The number of the pass that begins, and its first batch."""
         self._place()
         number, first = self.passes, _whole("skip", self.skip, 0)
         self.passes, self.skip = number + 1, 0
-        return self._pass(number, first)
+        return number, first
+
+    # -- the same pass, as rows that a `Gatherer` makes batches of ---------------------------------------
+
+    @property
+    def gatherable(self) -> bool:
+        """Whether a `Gatherer` makes what iterating does: of arrays on the device, row by row, not augmented."""
+        self._place()
+        if self.augment or not all(self.backend.owns(array) for array in self.arrays):
+            return False
+        copied = self.shuffle or self.batch_size == self.samples
+        return copied or all(array.flags.c_contiguous for array in self.arrays)
+
+    def rows(self) -> Iterator[Tensor | None]:
+        """One pass, as the numbers of each batch's rows; None where a batch is the whole set as it stands."""
+        number, first = self._begin()
+        if self.batch_size == self.samples:
+            return iter([None][first:])
+        return self._rows(self.backend.asarray(self.order(number)), first)
+
+    def _rows(self, order: Array, first: int) -> Iterator[Tensor]:
+        size, backend = self.batch_size, self.backend
+        for start in range(first * size, len(self) * size, size):
+            yield Tensor.wrap(order[start : start + size], backend)
+
+    def form(self) -> tuple[Any, ...]:
+        """What two data sets have in common whose batches are gathered alike."""
+        arrays = tuple((array.shape[1:], array.dtype) for array in self.arrays)
+        whole = self.samples if self.batch_size == self.samples else None
+        return arrays, whole, self.dtype, self.backend, self.gatherable
 
     def _place(self) -> None:
         # Once, at the first pass: rows are then gathered where they are needed. Rows of a file are not: they are read
@@ -145,9 +179,7 @@ class Batches:
 
     def _tensor(self, array: Array, rows: slice, order: np.ndarray[Any, Any] | None, placed_order: Array) -> Tensor:
         if order is None:
-            part = array[rows]
-            if isinstance(part, np.ndarray):
-                part.flags.writeable = False  # of the view alone: a change in place must not reach the data
+            part = _read_only(array[rows])
         elif self.backend.owns(array):
             part = self.backend.xp.take(array, placed_order[rows], axis=0)
         elif isinstance(array, Rows):
@@ -166,6 +198,46 @@ class Batches:
 
     def __repr__(self) -> str:
         return f"Batches({len(self)} of {self.batch_size}, {self.samples} samples, on {self.backend.device})"
+
+
+class Gatherer:
+    """Makes the batches of `Batches.rows`, for `gatherable` ones: whichever they are, what was recorded of it serves.
+
+    Attributes:
+        batches: from whose arrays it gathers.
+    """
+
+    batches: Batches | None = None
+
+    def given(self) -> Batches:
+        """The batches that it was given."""
+        assert self.batches is not None
+        return self.batches
+
+    def batch(self, rows: Tensor | None, first: int = 0) -> tuple[Tensor, ...]:
+        """The batch of these rows; without the arrays before number ``first``."""
+        batches, made = self.given(), []
+        backend, wanted = batches.backend, batches.dtype
+        for number, array in enumerate(batches.arrays[first:], first):
+            if rows is None:
+                part = self.everything(number)
+            else:
+                part = backend.empty((len(rows), *array.shape[1:]), array.dtype)
+                self.gather(number, rows.array, part)
+            if wanted is not None and part.dtype.kind == "f" and part.dtype != wanted:
+                stored, part = part, backend.empty(part.shape, wanted)
+                backend.kernel(Copy.forward)(backend.xp, stored, y=part)
+            made.append(Tensor.wrap(part, backend))
+        return tuple(made)
+
+    def everything(self, number: int) -> Array:
+        """An array as it stands."""
+        return _read_only(self.given().arrays[number][:])
+
+    def gather(self, number: int, rows: Array, part: Array) -> None:
+        """Fill ``part`` with these rows of an array."""
+        batches = self.given()
+        batches.backend.kernel(Gather.forward)(batches.backend.xp, batches.arrays[number], rows, y=part)
 
 
 def batches(
@@ -218,6 +290,13 @@ def batches(
         passes=passes,
         augment=augment,
     )
+
+
+def _read_only(part: Array) -> Array:
+    """A view of the data, which a change in place must not reach."""
+    if isinstance(part, np.ndarray):
+        part.flags.writeable = False
+    return part
 
 
 def _whole(name: str, given: Any, least: int) -> int:

@@ -160,7 +160,7 @@ class Layer:
     def train(self, mode: bool = True) -> "Layer":
         """Put this layer and all below it into train mode; returns the layer itself."""
         for _, layer in self.named_layers():
-            layer.training = mode
+            object.__setattr__(layer, "training", mode)  # no member: a prediction sets it twice
         return self
 
     def eval(self) -> "Layer":

@@ -39,9 +39,12 @@ class RandomLayer(Layer):
         """How many masks were drawn."""
         return int(self._backend.to_host(self._counter)[0])
 
-    def count(self) -> Tensor:
-        """A copy of the count on the layer's device: taking it waits for nothing."""
-        return Tensor.wrap(self._backend.copy(self._counter), self._backend)
+    def count(self, into: Tensor | None = None) -> Tensor:
+        """A copy of the count on the device, in an earlier one where that is given: taking it waits for nothing."""
+        if into is None or into.backend is not self._backend:
+            return Tensor.wrap(self._backend.copy(self._counter), self._backend)
+        into.array[...] = self._counter
+        return into
 
     def reseed(self, key: tuple[int, int], drawn: int = 0) -> None:
         """Start again from a key, or go on where a saved run stopped."""

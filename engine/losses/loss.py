@@ -186,6 +186,10 @@ class Loss(Named, family="loss"):
 
     def _check_classes(self, labels: Array, classes: int) -> None:
         """Refuse labels that are no class."""
+        if labels.size <= 64:  # Python's own numbers are several times as fast for so few
+            few = labels.tolist()
+            if min(few) >= 0 and max(few) < classes:
+                return
         # As unsigned numbers the negative ones are huge: one pass finds both ends. (A byte's -1 is 255: widened first.)
         wide = labels if labels.dtype.itemsize == 8 else labels.astype("int64")
         unsigned = wide.view("uint64")

@@ -87,6 +87,7 @@ class Optimizer(Named, family="optimizer"):
     def _begin(self) -> None:
         """What is known of the parameters by their identity, before the first layout."""
         self._counts = {id(parameter): 0 for parameter in self._all()}
+        self._uneven_steps = 0  # those that not all took, so that counts have moved apart
         self._group_of = {id(parameter): group for group in self.groups for parameter in group.parameters}
         self._members: dict[int, list[tuple[Parameter, int, Group]]] = {}  # of each buffer, with its identity and group
         self._buffers: list[FlatBuffer] = []
@@ -262,6 +263,7 @@ class Optimizer(Named, family="optimizer"):
     def _advance(self, stepped: list[Parameter]) -> None:
         """Count a step of these parameters, and note that they were changed."""
         counts = self._counts
+        self._uneven_steps += len(stepped) != len(counts)
         for parameter in stepped:
             counts[id(parameter)] += 1
         note_changes(stepped)
@@ -294,18 +296,10 @@ class Optimizer(Named, family="optimizer"):
 
     def gradient_norm(self) -> float:
         """The norm of all gradients as one vector: a number on the host, so it waits for the device."""
-        return math.sqrt(sum(float(buffer.backend.to_host(square)[0]) for buffer, square in self._squares()))
+        return math.sqrt(sum(float(buffer.backend.to_host(square)[0]) for buffer, square in self.squared_norms()))
 
-    def gradient_sums(self) -> list[float]:
-        """The sum of the gradients in each buffer: NaN or infinite where one of them is. It waits for the device."""
-        sums = []
-        for buffer in self.buffers():
-            buffer.clear_missing()
-            with np.errstate(all="ignore"):  # what is not finite is the caller's to report
-                sums.append(float(buffer.backend.to_host(buffer.gradients.sum())))
-        return sums
-
-    def _squares(self) -> list[tuple[FlatBuffer, Array]]:
+    def squared_norms(self) -> list[tuple[FlatBuffer, Array]]:
+        """Each buffer with the squared norm (1,) of its gradients, on its device."""
         squares = []
         for buffer in self.buffers():
             buffer.clear_missing()
@@ -321,7 +315,7 @@ class Optimizer(Named, family="optimizer"):
             ArgumentError: max_norm is not above 0.
         """
         _require_above_zero("clip_norm", max_norm)
-        squares = self._squares()
+        squares = self.squared_norms()
         if len({(buffer.backend.device) for buffer, _ in squares}) > 1 or len(squares) > 1:
             # Buffers of several dtypes or devices meet on the host.
             total = sum(float(buffer.backend.to_host(square)[0]) for buffer, square in squares)

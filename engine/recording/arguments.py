@@ -143,6 +143,7 @@ class Input:
         self.last_gradient: Array = None
         self.written = False
         self.backend: Backend | None = None
+        self.buffer: Array = None
         self.handed: Any
         if isinstance(given, Tensor):
             self.backend, self.array = given.backend, None
@@ -164,6 +165,22 @@ class Input:
     def described(self) -> int:
         """What two recordings of it have in common: its place among the arguments."""
         return self.number
+
+    def arrays(self) -> list[Array]:
+        """Where its values and its gradient lie."""
+        gradients = [self.last_gradient, getattr(self.handed, "_gradient_buffer", None)]
+        return [one for one in (self.buffer, *gradients) if one is not None]
+
+    def plain(self) -> bool:
+        """Whether it is a tensor of values alone: contiguous on the host, without a gradient, not changed in place."""
+        return (
+            isinstance(self.handed, Tensor)
+            and isinstance(self.buffer, np.ndarray)
+            and self.buffer.flags.c_contiguous
+            and not self.handed.requires_grad
+            and self.last_gradient is None
+            and not self.written
+        )
 
     def load(self, given: Any) -> None:
         """Take over the values of a new call."""
@@ -269,6 +286,15 @@ class Output:
         elif not isinstance(value, (*PLAIN, np.generic, np.dtype, type, Layer, Optimizer)):
             raise UnreturnableError(type(value).__name__)
 
+    def kinds(self) -> set[str]:
+        """The kinds of its parts, and its own."""
+        return {self.kind}.union(*(part.kinds() for part in self.parts))
+
+    def arrays(self) -> list[Array]:
+        """The arrays that are copied into it."""
+        own = [self.value] if self.kind in ("copy", "array") else []
+        return own + [array for part in self.parts for array in part.arrays()]
+
     def build(self, given: Sequence[Any]) -> Any:
         """The return value of this call; tensors are copies."""
         if self.kind == "copy":
@@ -283,3 +309,21 @@ class Output:
         if self.kind == "dict":
             return dict(zip(self.value, parts, strict=True))
         return self.value(*parts) if hasattr(self.value, "_fields") else self.value(parts)
+
+
+def stacked(outputs: Sequence[Any], rest: Array | None = None) -> Any:
+    """Outputs of one form as one of that form: Tensors with a new first axis, anything else in lists.
+
+    ``rest``: the arrays of further outputs, stacked already, where each is one Tensor.
+    """
+    first = outputs[0]
+    if isinstance(first, Tensor):
+        backend = first.backend
+        arrays = backend.xp.stack([one.array for one in outputs])
+        return Tensor.wrap(arrays if rest is None else backend.xp.concatenate([arrays, rest]), backend)
+    if isinstance(first, (tuple, list)):
+        parts = [stacked(part) for part in zip(*outputs, strict=True)]
+        return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
+    if isinstance(first, dict):
+        return {key: stacked([one[key] for one in outputs]) for key in first}
+    return list(outputs)

@@ -7,13 +7,17 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
+import numpy as np
+
+from backends.kernels.pair import Array
 from engine import autodiff
-from engine.errors import ArgumentError
-from engine.recording.arguments import Input, Output, UnreturnableError, handed, signature
+from engine.errors import ArgumentError, ShapeError
+from engine.recording.arguments import Input, Output, UnreturnableError, handed, signature, stacked
 from engine.recording.hooks import Hooks
 from engine.recording.memory import Comparison
 from engine.recording.program import Program
 from engine.recording.recorder import Recorder
+from engine.tensor import Tensor
 
 LIMIT = 16
 """How many recordings a captured function keeps; the one unused longest makes room for a new one."""
@@ -94,11 +98,17 @@ class Capture(Generic[P, R]):
         self._calls = self._setups = 0
         self._dropped = False
         self._lock = threading.RLock()
+        self._quick: Any = None  # the program used last, as one call of compiled C
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
         return self if owner is None else types.MethodType(self, owner)
 
     def __call__(self, *arguments: P.args, **named: P.kwargs) -> R:
+        if self._quick is not None and Recorder.current is None:
+            with self._lock:
+                answer = self._quick(*arguments, **named)
+                if answer is not NotImplemented:
+                    return cast(R, answer)
         recorder = Recorder.current
         if self.reason is not None or (recorder is not None and recorder.thread == threading.get_ident()):
             return self.function(*arguments, **named)
@@ -111,8 +121,52 @@ class Capture(Generic[P, R]):
                     if program.holds():
                         self._calls += 1
                         program.used = self._calls
-                        return cast(R, program.replay(given))
+                        answer = program.replay(given)
+                        self._quick = program.quick(arguments, named)
+                        return cast(R, answer)
             return cast(R, self._record(key, given, arguments, named))
+
+    def over(self, *arguments: Any) -> Any:
+        """The function on each part of its tensors along their first axis; what it returns, stacked.
+
+            outputs[k] = function(x[k], y[k], ...),  k = 0 ... steps - 1
+
+        The same as a loop in Python, with less of it: where the recording needs no Python in between, all the steps
+        run in one call of compiled code.
+
+        Args:
+            arguments: Tensors (steps, ...), of one length along their first axis; the rest is handed to every call.
+
+        Raises:
+            ShapeError: there is no Tensor among the arguments, or their first axes differ.
+
+        >>> import engine as en
+        >>> total = capture(lambda x, factor: (x * factor).sum())
+        >>> total.over(en.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), 10.0).tolist()
+        [30.0, 70.0, 110.0]
+        """
+        lengths = {one.shape[:1] for one in arguments if isinstance(one, Tensor)}
+        if len(lengths) != 1 or lengths <= {(), (0,)}:
+            found = ", ".join(str(one.shape) for one in arguments if isinstance(one, Tensor)) or "no Tensor"
+            raise ShapeError(f"over: {found} was given; give Tensors of one length, 1 or more, along their first axis.")
+        (steps,) = lengths.pop()
+        outputs: list[Any] = []
+        rest: Any = None
+        while len(outputs) < steps:
+            parts = [one[len(outputs)] if isinstance(one, Tensor) else one for one in arguments]
+            outputs.append(self(*parts))  # type: ignore[call-arg, arg-type]  # of any signature
+            if self._quick is not None and type(outputs[-1]) is Tensor and len(outputs) < steps:
+                rest = self._over(arguments, len(outputs), steps, outputs[-1])
+                if rest is not None:
+                    break
+        return stacked(outputs, rest)
+
+    def _over(self, arguments: Any, first: int, steps: int, like: Tensor) -> Array | None:
+        """The outputs of the steps from this one on, made in one call; None where that cannot be."""
+        outputs = np.empty((steps, *like.shape), like.array.dtype)
+        with self._lock:
+            done = self._quick.over(arguments, first, outputs) if Recorder.current is None else NotImplemented
+        return None if done is NotImplemented else outputs[first:]
 
     @property
     def programs(self) -> list[Program]:
@@ -188,8 +242,10 @@ class Capture(Generic[P, R]):
                 return
         self._setups = 0
         self._candidates.pop(key, None)
+        program.prepare()
         self._programs[key] = [*(one for one in self._programs.get(key, []) if not one.stale()), program]
         program.used = self._calls
+        self._quick = None
         if len(self.programs) > LIMIT:
             oldest = min(self.programs, key=lambda one: one.used)
             for key, programs in list(self._programs.items()):
@@ -207,6 +263,7 @@ class Capture(Generic[P, R]):
     def _give_up(self, reason: str, place: tuple[str, int] | None) -> None:
         """Run eagerly from now on, and say so once."""
         self.reason = reason if place is None else f"{reason} at {place[0]}:{place[1]}"
+        self._quick = None
         self._programs.clear()
         self._candidates.clear()
         self._warn(f"it runs eagerly from now on: {self.reason}", place)

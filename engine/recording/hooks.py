@@ -15,6 +15,8 @@ from backends.kernels.pair import Array
 from engine import autodiff, operators, value
 from engine.averaging import ExponentialMovingAverage
 from engine.convert import host_array
+from engine.data.batches import Gatherer
+from engine.divergence import FiniteCheck
 from engine.layers.layer import Layer
 from engine.layers.normalization import BatchNorm
 from engine.layers.regularization import RandomLayer
@@ -103,7 +105,8 @@ class Hooks:
         method = not isinstance(vars(owner)[name], staticmethod)
 
         def repeated(original: Any, *inputs: Any) -> Any:
-            result = original(*inputs)
+            with self.recorder.aside():
+                result = original(*inputs)
             if method:
                 self.recorder.action(MethodType(original, inputs[0]), *inputs[1:])
             else:
@@ -238,6 +241,9 @@ class Hooks:
         self._watch(RandomLayer, "moved", move)
         self._watch(RandomLayer, "_counter_beside", counter)
         self._watch(Loss, "_beside", beside)
+        self._keeps(Gatherer, "everything", lambda array: array)
+        self._again(Gatherer, "gather")
+        self._again(FiniteCheck, "require")
         self._again(Loss, "_check_classes")
         self._again(Loss, "_check_range")
         self._again(Loss, "_check_weights")
@@ -263,6 +269,12 @@ class Hooks:
         def zero_grad(original: Any, optimizer: Any) -> None:
             recorder.knows_step(optimizer)
             original(optimizer)
+
+        def alike(original: Any, optimizer: Any, members: Any) -> Any:
+            stretches = original(optimizer, members)
+            for first, last, _ in stretches:
+                recorder.step_together(optimizer, [number for _, number, _ in members[first:last]])
+            return stretches
 
         def step(original: Any, optimizer: Any, closure: Any = None) -> Any:
             result = original(optimizer, closure)
@@ -290,6 +302,7 @@ class Hooks:
         self._watch(Optimizer, "buffers", buffers)
         self._watch(Optimizer, "zero_grad", zero_grad)
         self._watch(Optimizer, "step", step)
+        self._watch(Optimizer, "_alike", alike)
         self._watch(Optimizer, "_set_scalars", set_scalars)
         self._again(Optimizer, "_advance")
         self._watch(ExponentialMovingAverage, "update", average)

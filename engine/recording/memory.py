@@ -27,6 +27,8 @@ def address(array: Array) -> int:
 def extent(array: Array) -> tuple[int, int]:
     """The first byte of an array's elements, and the one after the last."""
     start = end = address(array)
+    if array.flags.c_contiguous:
+        return start, start + int(array.nbytes)
     if array.size == 0:
         return start, end
     for length, stride in zip(array.shape, array.strides, strict=True):
@@ -133,10 +135,10 @@ class Comparison:
         if len(self.first.calls) != len(self.second.calls):
             return f"one call ran {len(self.first.calls)} kernels, the next {len(self.second.calls)}"
         for number, (one, other) in enumerate(zip(self.first.calls, self.second.calls, strict=True)):
-            name = getattr(one[0], "__qualname__", type(one[0]).__name__)
-            if not self._function(one[0], other[0]):
-                return f"kernel {number} was {name}, then {getattr(other[0], '__qualname__', other[0])}"
-            if not self._same(one[1:], other[1:]):
+            name = getattr(one.function, "__qualname__", type(one.function).__name__)
+            if not self._function(one.function, other.function):
+                return f"kernel {number} was {name}, then {getattr(other.function, '__qualname__', other.function)}"
+            if not self._same((one.inputs, one.options), (other.inputs, other.options)):
                 return f"kernel {number}, {name}, got other arrays or numbers the next time"
         return None
 

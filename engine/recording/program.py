@@ -1,31 +1,104 @@
 """What is run again? A program: recorded calls on the same arrays, what must hold for them, and what they leave."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
+import backends
+from backends import native
+from engine import autodiff
 from engine.recording.arguments import Output
+from engine.recording.binding import Bound, StoppedError
+from engine.recording.joining import Call, joined, without_copies
+from engine.recording.memory import PLAIN, Memory, arrays_in
 from engine.recording.recorder import Recorder
+from engine.recording.workspace import share
+from engine.tensor import Tensor
 
 
 class Program:
     """A recording that can be replayed.
 
     Attributes:
-        calls: (function, arguments, named arguments), in order.
-        nbytes: what its buffers hold.
-        buffers: them, for tests.
+        calls: in order; as they were recorded, until `prepare` was called.
+        bound: what runs them.
+        buffers: the arrays that a replay computes anew.
+        nbytes: what these hold.
         used: when it was last replayed, as a count of calls.
     """
 
     def __init__(self, recorder: Recorder, output: Output) -> None:
-        self.calls, self.inputs, self.output = recorder.calls, recorder.inputs, output
+        self.calls = [Call(number, *call) for number, call in enumerate(recorder.calls)]
+        self.inputs, self.output = recorder.inputs, output
         self.buffers, self.constants = recorder.buffers, recorder.constants
         self.guards, self.equal = recorder.guards, recorder.equal
         self.settings, self.counts = recorder.settings, recorder.counts
         self.finals, self.events = list(recorder.finals.values()), recorder.events
-        self.nbytes = recorder.buffers.nbytes()
+        self.bound: Bound | None = None
         self.mismatches = 0
         self.used = 0
+
+    @property
+    def nbytes(self) -> int:
+        """What its buffers hold."""
+        return self.buffers.nbytes()
+
+    def prepare(self) -> None:
+        """Make it ready to be replayed: spare copies, join neighbours, lay out the memory, bind the calls."""
+        pinned = self._pinned()
+        calls = joined(without_copies(self.calls, self.buffers, pinned), pinned)
+        self.calls, self.buffers = share(calls, self.buffers, pinned)
+        self.bound = Bound(self.calls)
+
+    def _leave(self, done: int) -> None:
+        """Set what the recorded calls before this one would have set, where it raised."""
+        for before, owner, attribute, value in self.events:
+            if before <= done:
+                setattr(owner, attribute, value)
+
+    def quick(self, arguments: tuple[Any, ...], named: Any) -> Any:
+        """The replay as one call of compiled C, for such arguments; None where it needs Python's (or there is no C)."""
+        tensors = [one for one in arguments if isinstance(one, Tensor)]
+        plain = all(type(one) in PLAIN or type(one) is Tensor for one in arguments)
+        if (
+            self.bound is None
+            or self.bound.sequence is None
+            or named
+            or not plain
+            or len(tensors) != len(self.inputs)
+            or not all(one.plain() for one in self.inputs)
+            or "input" in self.output.kinds()
+        ):
+            return None
+        backend = backends.get("cpu")
+        guards, equal = [*self.guards, (autodiff.mode, "enabled", autodiff.mode.enabled)], [*self.equal]
+        equal += [(group, "settings", dict(group.settings)) for group, _ in self.settings]
+        for optimizer, _, _ in self.counts:
+            guards.append((optimizer, "_counts", optimizer._counts))
+            equal.append((optimizer, "_uneven_steps", optimizer._uneven_steps))
+        numbers = self.bound.numbers
+        single = self.output.kind == "copy" and self.output.value.flags.c_contiguous
+        return native.kernels.Replay(
+            self.bound.sequence,
+            tuple(Tensor if type(one) is Tensor else one for one in arguments),
+            tuple(one.buffer for one in self.inputs),
+            backend,
+            Tensor,
+            tuple(guards),
+            tuple(equal),
+            tuple(self.finals),
+            self.output.value if single else functools.partial(self.output.build, ()),
+            lambda entry: self._leave(numbers[entry]),
+        )
+
+    def _pinned(self) -> Memory:
+        """The arrays that others than the calls refer to."""
+        pinned = Memory()
+        kept = [value for _, _, value in (*self.guards, *self.finals)]
+        given = [array for one in self.inputs for array in one.arrays()]
+        for array in arrays_in([*self.output.arrays(), *given, *kept]):
+            pinned.add(array)
+        return pinned
 
     def holds(self) -> bool:
         """Whether everything that the recorded calls depend on is as it was."""
@@ -59,18 +132,14 @@ class Program:
         """Run the calls on the values of these arguments; returns what the function would."""
         for one, array in zip(self.inputs, given, strict=True):
             one.load(array)
-        done = 0
+        assert self.bound is not None
         try:
-            for function, inputs, options in self.calls:
-                function(*inputs, **options)
-                done += 1
-        except BaseException:
-            for before, owner, attribute, value in self.events:
-                if before <= done:
-                    setattr(owner, attribute, value)
+            self.bound.run()
+        except StoppedError as stopped:
+            self._leave(stopped.done)
             for one in self.inputs:
                 one.finish(failed=True)
-            raise
+            raise stopped.error from None
         for owner, attribute, value in self.finals:
             setattr(owner, attribute, value)
         for one in self.inputs:

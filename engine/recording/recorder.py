@@ -341,10 +341,11 @@ class Recorder:
         for buffer in optimizer._buffers:
             for array in (buffer.weights, buffer.gradients, *buffer.states.values(), *buffer.work):
                 self.known.add(array)
-            if type(optimizer).corrections is not Optimizer.corrections:  # a step depends on how many there were
-                members = [id(parameter) for parameter in buffer.parameters]
-                apart = [optimizer._counts[one] - optimizer._counts[members[0]] for one in members]
-                self.counts.append((optimizer, members, apart))
+
+    def step_together(self, optimizer: Optimizer, members: list[int]) -> None:
+        """These take a step as one: where it depends on how many they took, they must have taken as many."""
+        if self.listens() and type(optimizer).corrections is not Optimizer.corrections:
+            self.counts.append((optimizer, members, [0] * len(members)))
 
     # -- arrays that no kernel makes -------------------------------------------------------------------
 

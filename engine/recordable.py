@@ -1,0 +1,80 @@
+"""May what a trainer computes be recorded, and what does a recording of it take for granted?"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from engine.metrics.accumulators import FunctionMetric
+from engine.recording.capture import capture
+from engine.tensor import Tensor
+
+if TYPE_CHECKING:
+    from engine.trainer import Trainer
+
+OFTEN = 8
+"""How often a size of batches runs as it stands before it is recorded: recording takes as long as many steps."""
+
+SIZES = 8
+"""How many sizes are recorded; more, such as requests of any length, run as they stand."""
+
+PLAIN = frozenset((bool, int, float, str, tuple, type(None)))
+
+
+def may_be_recorded(trainer: "Trainer") -> bool:
+    """As the trainer's ``record`` says; by default where all parts are the engine's own.
+
+    What a user wrote may hold Python state (a counter, a branch on a number), which a recording would freeze.
+    """
+    if trainer.record is not None:
+        return trainer.record
+    if trainer.clip_norm is not None and len(trainer.optimizer.buffers()) > 1:
+        return False  # their norms meet on the host
+    parts = [*_parts(trainer), trainer.optimizer]
+    return all(is_own(one.function if isinstance(one, FunctionMetric) else one) for one in parts)
+
+
+def is_own(part: Any) -> bool:
+    """Whether an object's class, or a function, is the engine's; a layer with a forward put over its own is not."""
+    module = (part if hasattr(part, "__qualname__") else type(part)).__module__
+    return module is not None and module.startswith("engine.") and "forward" not in getattr(part, "__dict__", ())
+
+
+def settings_of(trainer: "Trainer") -> list[Any]:
+    """The trainer's parts, and the plain values that are attributes of its own ones: a recording holds while they do.
+
+    What changes as training goes (weights, modes, learning rates, step counts) is a recording's own matter.
+    """
+    parts = _parts(trainer)
+    values = [
+        [item for item in vars(one).items() if type(item[1]) in PLAIN and item[0][0] != "_" and item[0] != "training"]
+        for one in parts
+        if is_own(one)
+    ]
+    own = [trainer.clip_norm, trainer.clip_value, trainer.ema, trainer.optimizer, trainer.record, trainer.dtype]
+    return [parts, values, own]
+
+
+def _parts(trainer: "Trainer") -> list[Any]:
+    layers = [layer for _, layer in trainer.model.named_layers()]
+    penalty = [] if trainer.penalty is None else [trainer.penalty]
+    return [*layers, trainer.loss, *penalty, *trainer._metrics.values()]
+
+
+class Repeated:
+    """A function of tensors that is recorded for those sizes that come often.
+
+    Attributes:
+        recorded: the captured function.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function, self.recorded = function, capture(function)
+        self._calls: dict[Any, int] = {}
+
+    def __call__(self, *inputs: Any) -> Any:
+        size = tuple([one.array.shape if type(one) is Tensor else None for one in inputs])
+        calls = self._calls.get(size)
+        if calls is not None and calls >= OFTEN:
+            return self.recorded(*inputs)
+        if calls is not None or len(self._calls) < SIZES:
+            self._calls[size] = (calls or 0) + 1
+        return self.function(*inputs)

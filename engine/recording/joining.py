@@ -1,0 +1,187 @@
+"""Which recorded calls need not be made, and which are made as one? Copies that can be spared, neighbours in one pass.
+
+Neither changes a number: a result is written where it would have been copied to, and a pass over a matrix that adds the
+bias applies the activation too (in compiled C, whose joined loops do what the separate ones do).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from backends import native
+from backends.kernels.linear import Linear
+from backends.kernels.pair import Array
+from backends.kernels.shape import Copy
+from engine.recording.memory import Memory, arrays_in, extent, form, is_array, overlap, same_place
+from engine.value import Value
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a program.
+
+    Attributes:
+        number: its place among the calls that were recorded.
+        function, inputs, options: what is called, and with what.
+    """
+
+    number: int
+    function: Any
+    inputs: tuple[Any, ...]
+    options: dict[str, Any]
+
+    @property
+    def kernel(self) -> Any:
+        """The definition of the kernel that it calls; None for a function that is no kernel."""
+        xp = self.inputs[0] if self.inputs else None
+        if getattr(xp, "__name__", "") not in ("numpy", "cupy"):
+            return None
+        return getattr(self.function, "__wrapped__", self.function)
+
+    @cached_property
+    def arrays(self) -> list[Array]:
+        """Every array that it is known to touch."""
+        described: Any = getattr(getattr(self.function, "__self__", None), "described", tuple)()
+        tensors = [one.array for one in (*self.inputs, *self.options.values()) if isinstance(one, Value)]
+        return [one for one in (*arrays_in((self.inputs, self.options, described)), *tensors) if one.size]
+
+    @cached_property
+    def extents(self) -> list[tuple[int, int]]:
+        """Where these lie: the first byte, and the one after the last."""
+        return [extent(one) for one in self.arrays]
+
+    def touches(self, array: Array) -> bool:
+        """Whether it touches this memory."""
+        start, end = extent(array)
+        return any(first < end and start < last for first, last in self.extents)
+
+    def with_array(self, old: Array, new: Array) -> "Call":
+        """The same call with another array in the place of one."""
+
+        def replaced(value: Any) -> Any:
+            return new if is_array(value) and same_place(value, old) else value
+
+        inputs = tuple(replaced(one) for one in self.inputs)
+        return replace(self, inputs=inputs, options={name: replaced(one) for name, one in self.options.items()})
+
+
+class Joined:
+    """Several kernels as one function of compiled C."""
+
+    def __init__(self, compiled: Callable[..., bool]) -> None:
+        self.compiled = compiled
+
+    def __call__(self, xp: Any, *arrays: Array, **options: Any) -> None:
+        self.compiled(*arrays, **options)
+
+
+def touching(calls: Sequence[Call], array: Array) -> list[int]:
+    """The positions of the calls that touch this memory."""
+    return [place for place, call in enumerate(calls) if call.touches(array)]
+
+
+# -- copies ----------------------------------------------------------------------------------------------
+
+
+def without_copies(calls: Sequence[Call], buffers: Memory, pinned: Memory) -> list[Call]:
+    """The calls without those copies whose source can be written where it is copied to.
+
+    A gradient is such a source: backward makes it in a buffer, and it goes into the optimizer's flat one.
+    """
+    kept = list(calls)
+    for copy in calls:
+        if copy.kernel is not Copy.forward:
+            continue
+        source, target = copy.inputs[1], copy.options["y"]
+        found = buffers.find(source)
+        whole = found is not None and same_place(source, buffers.arrays[found[0]])
+        if not whole or source in pinned or form(source) != form(target):
+            continue
+        users = touching(kept, source)
+        last = next(place for place, call in enumerate(kept) if call.number == copy.number)
+        plain = all(kept[place].kernel is not None and _holds_itself(kept[place], source) for place in users)
+        if not plain or users[-1] != last or len(users) < 2:
+            continue
+        if any(call.touches(target) for call in kept[users[0] : last]):
+            continue
+        for place in users[:-1]:
+            kept[place] = kept[place].with_array(source, target)
+        del kept[last]
+    return kept
+
+
+def _holds_itself(call: Call, array: Array) -> bool:
+    """Whether every array of a call that touches this one is this one, as an argument of its own."""
+    plain = [one for one in (*call.inputs, *call.options.values()) if is_array(one)]
+    inside = [one for one in call.arrays if overlap(one, array)]
+    return all(same_place(one, array) and any(one is other for other in plain) for one in inside)
+
+
+# -- neighbours ------------------------------------------------------------------------------------------
+
+
+def joined(calls: Sequence[Call], pinned: Memory) -> list[Call]:
+    """The calls with linear maps and activations made in one pass, forward and backward, where C can do that."""
+    trial = native.sequence()
+    if trial is None:
+        return list(calls)
+    result = list(calls)
+    for call in calls:
+        if call.kernel is Linear.forward and call.inputs[0] is np and call.inputs[3] is not None:
+            _join_forward(result, call, trial, pinned)
+        elif call.kernel in native.FUSED_BACKWARD and call.inputs[0] is np:
+            _join_backward(result, call, trial)
+    return result
+
+
+def _place(calls: Sequence[Call], number: int) -> int | None:
+    return next((place for place, call in enumerate(calls) if call.number == number), None)
+
+
+def _join_forward(calls: list[Call], linear: Call, trial: Any, pinned: Memory) -> None:
+    """y = f(x w + b): the bias is added in the activation's pass."""
+    (_, x, w, b), total = linear.inputs, linear.options["y"]
+    first = _place(calls, linear.number)
+    users = touching(calls, total)
+    if first is None or users[0] != first or len(users) < 2:
+        return
+    activation = calls[users[1]]
+    fused = native.FUSED_FORWARD.get(activation.kernel)
+    if fused is None or not same_place(activation.inputs[1], total):
+        return
+    y = activation.options["y"]
+    if any(call.touches(y) for call in calls[first : users[1]]):
+        return
+    # Where nobody else reads the sum, the activation takes its place.
+    before = y if len(users) == 2 and total not in pinned and form(y) == form(total) else total
+
+    def compiled(x: Array, w: Array, b: Array, *, before: Array, **options: Any) -> bool:
+        return bool(native.kernels.product(x, w, before, 0, 0)) and bool(fused(before, b=b, **options))
+
+    call = Call(linear.number, Joined(compiled), (np, x, w, b), {"before": before, **activation.options})
+    if trial.extend(compiled, call.inputs[1:], call.options):
+        calls[first] = call
+        del calls[users[1]]
+
+
+def _join_backward(calls: list[Call], activation: Call, trial: Any) -> None:
+    """dx = dy f'(x), and the gradient of the bias before it: the sum of dx over the rows, added up in the same pass."""
+    dx = activation.options["dx"]
+    first = _place(calls, activation.number)
+    users = touching(calls, dx)
+    if first is None or users[0] != first or len(users) < 2:
+        return
+    linear = calls[users[1]]
+    db = linear.options.get("db")
+    if linear.kernel is not Linear.backward or db is None or not same_place(linear.inputs[1], dx):
+        return
+    if any(call.touches(db) for call in calls[first : users[1]]):
+        return
+    fused = native.FUSED_BACKWARD[activation.kernel]
+    call = replace(activation, function=Joined(fused), options={**activation.options, "db": db})
+    if trial.extend(fused, call.inputs[1:], call.options):
+        calls[first] = call
+        calls[users[1]] = replace(linear, options={**linear.options, "db": None})

@@ -1,0 +1,154 @@
+"""How is one step of a training taken? Recorded where that may be; whole, or not at all; its losses told in numbers."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.callbacks import StepBelow
+from engine.data import Batches
+from engine.data.batches import Gatherer
+from engine.divergence import DivergedError, Undo, first_not_finite
+from engine.errors import NotFiniteError
+from engine.recordable import Repeated, is_own, may_be_recorded, settings_of
+from engine.step_functions import Item, StepFunctions
+from engine.tensor import Tensor
+
+if TYPE_CHECKING:
+    from engine.trainer import Trainer
+
+
+class TrainingStep:
+    """A trainer's steps, from one `begin` to the next.
+
+    Its `StepFunctions` run as they stand, or recorded: the same code, and the same bits. Recordings stay from fit to
+    fit, and hold no data.
+    """
+
+    def __init__(self) -> None:
+        self._settings: Any = None
+        self._gatherer = Gatherer()
+
+    def begin(self, trainer: "Trainer", batches: Batches, stop: StepBelow | None) -> None:
+        """A fit begins, or an epoch of it: over these batches, with this rule to stop by."""
+        self._gatherer.batches, self.stop = batches, stop
+        trainer.optimizer.buffers()  # laid out now: a recording works on the parameters where they are
+        self.look(trainer)
+
+    def look(self, trainer: "Trainer") -> None:
+        """Where the trainer's parts are not what they were (a callback may change them), all begins anew."""
+        self.undo = Undo(trainer.model)
+        batches = self._gatherer.given()
+        settings = [settings_of(trainer), batches.form(), self.stop]
+        if settings == self._settings:
+            return
+        self._settings = settings
+        functions = self.functions = StepFunctions(trainer, self._gatherer)
+        self._keeps_weights = self.stop is not None or trainer.optimizer.needs_closure
+        plain = is_own(trainer.loss) and getattr(trainer.loss, "class_weight", None) is None
+        self._counts_samples = (plain and len(batches.arrays) == 2) or not trainer._averages
+        self._whole: Callable[..., None] = functions.whole
+        self._gradients: Callable[..., Tensor] = functions.gradients
+        self._finish: Callable[..., None] = functions.finish
+        self._gathers = False
+        if not self._keeps_weights and may_be_recorded(trainer):
+            self._whole, self._gradients, self._finish = (
+                Repeated(one) for one in (functions.whole, functions.gradients, functions.finish)
+            )
+            self._gathers = batches.gatherable
+
+    def end(self) -> None:
+        """The fit is over: let go of the data."""
+        batches, self._gatherer.batches = self._gatherer.batches, None
+        if batches is not None and batches.batch_size == batches.samples:
+            self._settings = None  # such a recording works on the data itself
+            del self._whole, self._gradients, self._finish
+
+    def groups(self, size: int) -> Iterator[list[Item]]:
+        """A pass over the batches, ``size`` of them at a time; the last group has what is left."""
+        batches = self._gatherer.given()
+        items: Iterator[Any] = ((rows,) for rows in batches.rows()) if self._gathers else iter(batches)
+        group: list[Item] = []
+        for item in items:
+            group.append(item)
+            if len(group) == size:
+                yield group
+                group = []
+        if group:
+            yield group
+
+    def run(self, trainer: "Trainer", group: list[Item]) -> list[tuple[float, float]]:
+        """One optimizer step over one batch or several: (loss, how much it counts) of each.
+
+        Raises:
+            NotFiniteError: a loss or a gradient was; then, as after any error, the step has changed nothing.
+        """
+        counts = [self._count(trainer, item) for item in group]
+        self.undo.remember()
+        before = [buffer.weights.copy() for buffer in trainer.optimizer.buffers()] if self._keeps_weights else []
+        try:
+            with np.errstate(all="ignore"):  # what is not finite is looked for, and told in words
+                losses = self._take(trainer, group, counts)
+        except Exception as error:
+            told = self._in_words(trainer, error, group) if isinstance(error, DivergedError) else None
+            self.undo.put_back()
+            for buffer, weights in zip(trainer.optimizer.buffers() if before else [], before, strict=True):
+                buffer.backend.xp.copyto(buffer.weights, weights)
+            if told is None:
+                raise
+            raise told from None
+        if self.stop is not None and _moved(trainer, before) < self.stop.eps:
+            trainer.stop(f"a step moved the weights by less than {self.stop.eps:g}")
+        return list(zip(losses, counts, strict=True))
+
+    def loss(self, value: float) -> Tensor:
+        """A loss of the last step as the tensor that it was."""
+        finite = self.functions.finite
+        return Tensor.wrap(finite.backend.asarray(np.array(value, finite.dtype)), finite.backend)
+
+    # -- its parts -------------------------------------------------------------------------------------
+
+    def _take(self, trainer: "Trainer", group: list[Item], counts: list[float]) -> list[float]:
+        """The step itself; the losses of the batches before it."""
+        functions = self.functions
+        if len(group) == 1 and not trainer.optimizer.needs_closure:
+            self._whole(*group[0])
+            return functions.finite.losses
+        # Over several batches each one's mean counts by its samples: together, the mean over all samples.
+        shares = [trainer._share(count) / trainer._share(sum(counts)) for count in counts]
+        if trainer.optimizer.needs_closure:
+            return functions.by_closure(group, shares)
+        trainer.optimizer.zero_grad()
+        losses = [self._gradients(functions.placed(share), *item) for item, share in zip(group, shares, strict=True)]
+        self._finish(*losses)
+        return functions.finite.losses
+
+    def _count(self, trainer: "Trainer", item: Item) -> float:
+        """How much a batch counts in a mean over all samples: its samples, or the sum of their weights."""
+        if self._counts_samples:
+            return float(self._gatherer.given().samples if item[0] is None else len(item[0].array))
+        return trainer._count(*self.functions.batch(item, first=1))
+
+    def _in_words(self, trainer: "Trainer", error: DivergedError, group: list[Item]) -> NotFiniteError:
+        """The error that a user reads; the model is still as the step left it."""
+        x = self.functions.batch(group[error.loss or 0])[0]
+        layer = first_not_finite(trainer.model, x if x.dtype.kind == "f" else x.to(dtype=trainer.dtype))
+        what = "a gradient" if error.loss is None else "the loss"
+        where = (
+            f"the first output that is not finite is that of {layer}"
+            if layer
+            else "the outputs of all layers are finite"
+        )
+        return NotFiniteError(
+            f"epoch {trainer.epoch + 1}, step {trainer.step + 1}: {what} is not finite; {where}. The weights were left "
+            f"as they were. Try a smaller learning rate, or clip_norm=1.0."
+        )
+
+
+def _moved(trainer: "Trainer", before: list[Any]) -> float:
+    """How far the weights are from where they were, ||w_t - w_(t-1)||."""
+    total = 0.0
+    for buffer, old in zip(trainer.optimizer.buffers(), before, strict=True):
+        difference = buffer.weights - old
+        total += float(buffer.backend.to_host((difference * difference).sum()))
+    return float(np.sqrt(total))

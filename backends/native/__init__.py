@@ -13,7 +13,16 @@ import os
 from typing import Any
 
 from backends.blas import Blas
-from backends.native import activations, linear, losses, masks, moves, optimizers  # noqa: F401  # each fills the table
+from backends.native import (  # noqa: F401  # each fills the table
+    activations,
+    choices,
+    linear,
+    losses,
+    masks,
+    moves,
+    normalization,
+    optimizers,
+)
 from backends.native.activations import FUSED_BACKWARD, FUSED_FORWARD
 from backends.native.table import TABLE, kernels
 

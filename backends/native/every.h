@@ -2,10 +2,14 @@
 
 #ifdef REAL
 #include "bodies.h"
+#include "curves.h"
+#include "rows.h"
 #endif
-#include "activations.h"
 #include "linear.h"
+#include "activations.h"
+#include "choices.h"
 #include "losses.h"
 #include "masks.h"
 #include "moves.h"
+#include "normalization.h"
 #include "optimizers.h"

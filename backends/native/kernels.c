@@ -26,6 +26,17 @@
 #define THREAD_LOCAL _Thread_local
 #endif
 
+/* Before a loop: no element that it writes is read by another of its rounds. */
+#if defined(__clang__)
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define INDEPENDENT _Pragma("GCC ivdep")
+#elif defined(_MSC_VER)
+#define INDEPENDENT __pragma(loop(ivdep))
+#else
+#define INDEPENDENT
+#endif
+
 #include "calls.h"
 #include "functions.h"
 #include "products.h"
@@ -58,18 +69,26 @@
 /* -- every kernel, with the number of its arguments ---------------------------------------------------------------- */
 
 #define KERNELS(_)                                                                                                     \
-    _(product, 5) _(add_bias, 2) _(bias_relu, 3) _(column_sum, 2) _(relu_gradient_sum, 4)                              \
-    _(relu, 2) _(relu_gradient, 3) _(keep_mask, 5) _(masked, 4)                                                        \
+    _(product, 5) _(add_bias, 2) _(column_sum, 2) _(keep_mask, 5) _(masked, 4)                                         \
+    _(softmax, 2) _(softmax_gradient, 3) _(log_softmax, 2) _(log_softmax_gradient, 3)                                  \
+    _(maxout, 2) _(maxout_gradient, 4) _(layer_norm, 7) _(layer_norm_gradient, 5)                                      \
+    _(batch_norm, 9) _(batch_norm_gradient, 7) _(affine_gradient, 4) _(update_running, 6)                              \
+    _(batch_norm_evaluation, 9) _(batch_norm_evaluation_gradient, 4)                                                   \
     _(cross_entropy, 4) _(cross_entropy_gradient, 4) _(average, 3) _(average_gradient, 3) _(labels_fit, 2)             \
     _(copy, 2) _(fill, 2) _(count, 1)                                                                                  \
     _(sgd, 7) _(adagrad, 6) _(rmsprop, 10) _(adam, 13) _(nadam, 13) _(lion, 7)
 
 #define FUNCTION(name, wanted)                                                                                         \
-    static PyObject *name(PyObject *self, PyObject *const *objects, Py_ssize_t count)                                  \
+    static PyObject *call_##name(PyObject *self, PyObject *const *objects, Py_ssize_t count)                           \
     {                                                                                                                  \
         return enter(take_##name, wanted, objects, count);                                                             \
     }
+#define CURVE_FUNCTIONS(name, cost, gradient_cost, settings)                                                           \
+    FUNCTION(name, 2 + settings) FUNCTION(name##_gradient, 3 + settings)                                               \
+    FUNCTION(bias_##name, 3 + settings) FUNCTION(name##_gradient_sum, 4 + settings)
 KERNELS(FUNCTION)
+CURVE_FUNCTIONS(relu, , , 0)
+CURVES(CURVE_FUNCTIONS)
 
 /* use(sgemm, dgemm, crew, threads): the addresses of a BLAS's functions, 0 for none. */
 static PyObject *use(PyObject *self, PyObject *arguments)
@@ -83,8 +102,13 @@ static PyObject *use(PyObject *self, PyObject *arguments)
     Py_RETURN_NONE;
 }
 
-#define ENTRY(name, wanted) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL},
-static PyMethodDef functions[] = {KERNELS(ENTRY){"use", use, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
+#define ENTRY(name, wanted) {#name, (PyCFunction)(void (*)(void))call_##name, METH_FASTCALL, NULL},
+#define CURVE_ENTRIES(name, cost, gradient_cost, settings)                                                             \
+    ENTRY(name, ) ENTRY(name##_gradient, ) ENTRY(bias_##name, ) ENTRY(name##_gradient_sum, )
+static PyMethodDef functions[] = {
+    KERNELS(ENTRY) CURVE_ENTRIES(relu, , , 0) CURVES(CURVE_ENTRIES)
+    {"use", use, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL},
+};
 
 static int add_type(PyObject *module, PyType_Spec *spec)
 {

@@ -67,33 +67,15 @@ CLONED void NAME(relu_gradient_sum)(const Call *c, int64_t first, int64_t last)
 
 #else
 
-static int take_rows_and_bias(PyObject *const *objects, Given *given, Call *call, int64_t *rows)
-{
-    int64_t columns = -1;
-    *rows = -1;
-    call->arrays[0] = matrix(given, objects[0], 1, rows, &columns);
-    call->arrays[1] = call->arrays[0] == NULL ? NULL : reals(given, objects[1], 0, &columns);
-    call->sizes[0] = columns;
-    return call->arrays[1] != NULL;
-}
-
 /* add_bias(y, b) */
 static int take_add_bias(PyObject *const *objects, Given *given, Call *call)
 {
-    int64_t rows;
-    if (!take_rows_and_bias(objects, given, call, &rows)) return 0;
-    RANGE(call, given, add_bias, rows, 2 * call->sizes[0]);
-    return 1;
-}
-
-/* bias_relu(x, b, y) */
-static int take_bias_relu(PyObject *const *objects, Given *given, Call *call)
-{
-    int64_t rows;
-    if (!take_rows_and_bias(objects, given, call, &rows)) return 0;
-    call->arrays[2] = matrix(given, objects[2], 1, &rows, call->sizes);
-    if (call->arrays[2] == NULL) return 0;
-    RANGE(call, given, bias_relu, rows, 2 * call->sizes[0]);
+    int64_t rows = -1, columns = -1;
+    call->arrays[0] = matrix(given, objects[0], 1, &rows, &columns);
+    call->arrays[1] = call->arrays[0] == NULL ? NULL : reals(given, objects[1], 0, &columns);
+    if (call->arrays[1] == NULL) return 0;
+    call->sizes[0] = columns;
+    RANGE(call, given, add_bias, rows, 2 * columns);
     return 1;
 }
 
@@ -106,21 +88,6 @@ static int take_column_sum(PyObject *const *objects, Given *given, Call *call)
     if (call->arrays[1] == NULL) return 0;
     call->sizes[0] = rows, call->sizes[1] = columns;
     RANGE(call, given, column_sum, columns, rows);
-    return 1;
-}
-
-/* relu_gradient_sum(dy, y, dx, db) */
-static int take_relu_gradient_sum(PyObject *const *objects, Given *given, Call *call)
-{
-    int64_t rows = -1, columns = -1;
-    for (int i = 0; i < 3; i++) {
-        call->arrays[i] = matrix(given, objects[i], i == 2, &rows, &columns);
-        if (call->arrays[i] == NULL) return 0;
-    }
-    call->arrays[3] = reals(given, objects[3], 1, &columns);
-    if (call->arrays[3] == NULL) return 0;
-    call->sizes[0] = rows, call->sizes[1] = columns;
-    RANGE(call, given, relu_gradient_sum, columns, 3 * rows);
     return 1;
 }
 

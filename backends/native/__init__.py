@@ -15,6 +15,8 @@ from typing import Any
 from backends.blas import Blas
 from backends.native import (  # noqa: F401  # each fills the table
     activations,
+    arithmetic,
+    averages,
     choices,
     linear,
     losses,
@@ -22,6 +24,8 @@ from backends.native import (  # noqa: F401  # each fills the table
     moves,
     normalization,
     optimizers,
+    reductions,
+    units,
 )
 from backends.native.activations import FUSED_BACKWARD, FUSED_FORWARD
 from backends.native.table import TABLE, kernels

@@ -12,7 +12,13 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(_MSC_VER)
+#define INLINE static __forceinline
+#elif defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline)) /* into every copy that CLONED makes */
+#else
 #define INLINE static inline
+#endif
 #if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && (defined(__GNUC__) && !defined(__clang__))
 /* One copy for each kind of processor, chosen when the module is loaded. */
 #define CLONED __attribute__((target_clones("avx512f", "avx2", "default"))) static
@@ -39,6 +45,7 @@
 
 #include "calls.h"
 #include "functions.h"
+#include "logarithms.h"
 #include "products.h"
 #include "sequence.h"
 
@@ -74,7 +81,17 @@
     _(maxout, 2) _(maxout_gradient, 4) _(layer_norm, 7) _(layer_norm_gradient, 5)                                      \
     _(batch_norm, 9) _(batch_norm_gradient, 7) _(affine_gradient, 4) _(update_running, 6)                              \
     _(batch_norm_evaluation, 9) _(batch_norm_evaluation_gradient, 4)                                                   \
-    _(cross_entropy, 4) _(cross_entropy_gradient, 4) _(average, 3) _(average_gradient, 3) _(labels_fit, 2)             \
+    _(cross_entropy, 4) _(cross_entropy_gradient, 4) _(weighted_cross_entropy, 6)                                      \
+    _(weighted_cross_entropy_gradient, 6) _(soft_cross_entropy, 6) _(soft_cross_entropy_gradient, 6)                   \
+    _(hinge, 4) _(hinge_gradient, 5) _(squared_losses, 4) _(squared_gradient, 6) _(absolute_losses, 4)                 \
+    _(absolute_gradient, 6) _(huber_losses, 4) _(huber_gradient, 6) _(binary_losses, 4) _(binary_gradient, 6)          \
+    _(binary_logits_losses, 4) _(binary_logits_gradient, 6) _(logistic_losses, 4) _(logistic_gradient, 6)              \
+    _(squared_error, 4) _(squared_error_gradient, 6) _(triplet, 5) _(triplet_gradient, 8)                              \
+    _(average, 3) _(average_gradient, 3) _(weighted_average, 4) _(weighted_average_gradient, 4)                        \
+    _(label_weights, 3) _(move_average, 3) _(squared_norm, 2) _(scale_by_norm, 3) _(clip_by_value, 2)                  \
+    _(elastic_net, 4) _(elastic_net_gradient, 5)                                                                       \
+    _(labels_fit, 2) _(all_finite, 1) _(weights_fit, 2) _(range_fit, 4) _(bounds_fit, 3) _(take_rows, 3)               \
+    _(add, 3) _(subtract, 3) _(multiply, 3) _(divide, 3) _(negative, 2) _(square_roots, 2) _(row_sums, 2)              \
     _(copy, 2) _(fill, 2) _(count, 1)                                                                                  \
     _(sgd, 7) _(adagrad, 6) _(rmsprop, 10) _(adam, 13) _(nadam, 13) _(lion, 7)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from backends.kernels.pair import Array
-from backends.kernels.shape import Copy, Fill
+from backends.kernels.shape import Copy, Fill, Gather
 from backends.native.table import kernels, replaces
 
 
@@ -15,3 +15,8 @@ def _copy(x: Array, *, y: Array) -> Any:
 @replaces(Fill.forward)
 def _fill(*, y: Array, value: float) -> Any:
     return kernels.fill(y, value)
+
+
+@replaces(Gather.forward)
+def _gather(x: Array, rows: Array, *, y: Array) -> Any:
+    return kernels.take_rows(x, rows, y)

@@ -22,26 +22,17 @@ class DivergedError(Exception):
 
 
 class FiniteCheck:
-    """Looks at a step's losses and gradients before the weights change; the only place of a step that waits for them.
-
-    Attributes:
-        losses: what was looked at last, as numbers.
-        dtype: of those.
-    """
+    """Looks at a step's losses and gradients before the weights change; the only place of a step that waits for them."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self.losses: list[float] = []
-        self.dtype: Any = None
 
     def require(
         self, losses: Sequence[Array], squares: Sequence[Array], gradients: Sequence[Array], places: Sequence[Backend]
     ) -> None:
         """Raise DivergedError where a loss () or a gradient is not finite, which its squared norm (1,) shows."""
-        self.dtype = losses[0].dtype
-        self.losses = [self.backend.to_host(loss).item() for loss in losses]
-        for number, value in enumerate(self.losses):
-            if not math.isfinite(value):
+        for number, loss in enumerate(losses):
+            if not math.isfinite(self.backend.to_host(loss).item()):
                 raise DivergedError(number)
         for square, gradient, backend in zip(squares, gradients, places, strict=True):
             if math.isfinite(backend.to_host(square).item()):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from engine.layers import Layer
-from engine.recordable import Repeated, may_be_recorded, settings_of
+from engine.recordable import OFTEN, Repeated, may_be_recorded, settings_of
 from engine.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -47,4 +47,4 @@ class Inference:
         self.output = lambda x: output(model, dtype, x)
         self.judged = lambda *batch: judged(model, loss, dtype, *batch)
         if may_be_recorded(trainer):
-            self.output, self.judged = Repeated(self.output), Repeated(self.judged)
+            self.output, self.judged = Repeated(self.output, OFTEN), Repeated(self.judged, OFTEN)

@@ -10,8 +10,10 @@ from engine.tensor import Tensor
 if TYPE_CHECKING:
     from engine.trainer import Trainer
 
-OFTEN = 8
-"""How often a size of batches runs as it stands before it is recorded: recording takes as long as many steps."""
+OFTEN = 1
+"""How often a size of batches is evaluated as it stands before that is recorded, which takes as long as many of them.
+
+A training's sizes are recorded at once: they come again."""
 
 SIZES = 8
 """How many sizes are recorded; more, such as requests of any length, run as they stand."""
@@ -60,21 +62,31 @@ def _parts(trainer: "Trainer") -> list[Any]:
 
 
 class Repeated:
-    """A function of tensors that is recorded for those sizes that come often.
+    """A function of tensors that is recorded for those sizes that come often, more than ``often`` times.
 
     Attributes:
         recorded: the captured function.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function, self.recorded = function, capture(function)
+    def __init__(self, function: Callable[..., Any], often: int) -> None:
+        self.function, self.recorded, self.often = function, capture(function), often
         self._calls: dict[Any, int] = {}
+
+    def run_over(self, outputs: Any, *inputs: Tensor) -> int:
+        """Steps over the first axis of the inputs in one call, their outputs into an array; how many, 0 if none can."""
+        return self.recorded.run_over(outputs, *inputs)
+
+    def release(self) -> None:
+        """Let go of the data."""
+        self.recorded.release()
 
     def __call__(self, *inputs: Any) -> Any:
         size = tuple([one.array.shape if type(one) is Tensor else None for one in inputs])
         calls = self._calls.get(size)
-        if calls is not None and calls >= OFTEN:
+        if calls is None and len(self._calls) < SIZES:
+            calls = self._calls[size] = 0
+        if calls is not None and calls >= self.often:
             return self.recorded(*inputs)
-        if calls is not None or len(self._calls) < SIZES:
-            self._calls[size] = (calls or 0) + 1
+        if calls is not None:
+            self._calls[size] = calls + 1
         return self.function(*inputs)

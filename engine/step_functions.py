@@ -7,7 +7,7 @@ import numpy as np
 
 from backends.kernels.shape import Copy
 from engine.data.batches import Gatherer
-from engine.divergence import FiniteCheck
+from engine.divergence import FiniteCheck, Undo
 from engine.functions import stack
 from engine.inference import judged
 from engine.tensor import Tensor
@@ -34,16 +34,22 @@ class StepFunctions:
         self.optimizer, self.ema, self.metrics = trainer.optimizer, trainer.ema, trainer._metrics
         self.clip_norm, self.clip_value = trainer.clip_norm, trainer.clip_value
         self.dtype, self.gatherer = trainer.dtype, gatherer
-        self.finite = FiniteCheck(trainer.backend)
+        self.finite, self.undo = FiniteCheck(trainer.backend), Undo(trainer.model)
 
     def batch(self, item: Item, first: int = 0) -> Batch:
         """The tensors of a batch; without those before number ``first``."""
         return self.gatherer.batch(item[0], first) if len(item) == 1 else item[first:]
 
-    def whole(self, *item: Any) -> None:
-        """The step over one batch."""
+    def begin(self) -> None:
+        """What comes before the first gradient of a step."""
+        self.undo.remember()
         self.optimizer.zero_grad()
-        self.finish(self.gradients(None, *item))
+
+    def whole(self, *item: Any) -> Tensor:
+        """The step over one batch; its loss before the step."""
+        self.begin()
+        (loss,) = self.finish(self.gradients(None, *item))
+        return loss
 
     def gradients(self, share: Tensor | None, *item: Any, told: bool = True) -> Tensor:
         """Forward and backward of a batch, whose loss is returned; its gradients count by its share ()."""
@@ -61,9 +67,13 @@ class StepFunctions:
             loss.backward(Tensor.wrap(incoming, backend))
         return loss.detach()
 
-    def finish(self, *losses: Tensor) -> None:
-        """What follows when all gradients are there: penalty, check, clipping, the optimizer's step, the averages."""
-        self._require_finite(self._penalized(losses))
+    def finish(self, *losses: Tensor) -> list[Tensor]:
+        """What follows when all gradients are there: penalty, check, clipping, the optimizer's step, the averages.
+
+        Returns the losses with the penalty.
+        """
+        penalized = self._penalized(losses)
+        self._require_finite(penalized)
         if self.clip_value is not None:
             self.optimizer.clip_value(self.clip_value)
         if self.clip_norm is not None:
@@ -71,10 +81,11 @@ class StepFunctions:
         self.optimizer.step()
         if self.ema is not None:
             self.ema.update()
+        return penalized
 
-    def by_closure(self, items: Sequence[Item], shares: Sequence[float]) -> list[float]:
+    def by_closure(self, items: Sequence[Item], shares: Sequence[float]) -> list[Tensor]:
         """The step of an optimizer that asks for gradients several times; returns the losses before it."""
-        first: list[float] = []
+        first: list[Tensor] = []
         last: list[Tensor] = []
         places = [None] if len(items) == 1 else [self.placed(share) for share in shares]
 
@@ -85,11 +96,12 @@ class StepFunctions:
             last[:] = losses
             if not first:
                 self._require_finite(losses)
-                first.extend(self.finite.losses)
+                first.extend(losses)
             if len(losses) == 1:
                 return losses[0]
             return stack([loss * share for loss, share in zip(losses, shares, strict=True)]).sum()
 
+        self.undo.remember()
         self.optimizer.step(closure)
         self._require_finite(last)
         return first

@@ -34,7 +34,7 @@ from engine.trainer_arguments import (
     check_sample_weights,
     metrics_of,
 )
-from engine.training_step import TrainingStep
+from engine.training_step import Many, TrainingStep
 
 Watch = Callable[[Tensor, Tensor], object]  # told of the outputs and the targets of a batch
 
@@ -226,10 +226,14 @@ class Trainer:
         batches.passes, batches.skip = self.epoch, so_far.batches
         self._training_step.begin(self, batches, stop)
         with self._mode(training=True):
-            for group in self._training_step.groups(self.accumulate):
-                if so_far.batches and self.stop_reason is not None:
-                    break
-                self._group(group, so_far)
+            together = None if self.accumulate > 1 or self._listening() else self._training_step.together()
+            if together is not None:
+                self._many(together, so_far)
+            else:
+                for group in self._training_step.groups(self.accumulate):
+                    if so_far.batches and self.stop_reason is not None:
+                        break
+                    self._group(group, so_far)
         self._so_far = None
         values = {"loss": so_far.total / so_far.counted}
         values.update({name: metric.result() for name, metric in self._metrics.items()})
@@ -242,19 +246,33 @@ class Trainer:
         self.history.append(values)
         self._tell("epoch_end", number, values)
 
+    def _listening(self) -> list[Callback]:
+        """The callbacks that want to be told of every batch."""
+        return [one for one in self.callbacks if getattr(one.batch_end, "__func__", None) is not Callback.batch_end]
+
+    def _many(self, together: Iterator[Many], so_far: resuming.SoFar) -> None:
+        """Steps over single batches of which nobody wants to be told, many in one call."""
+        for many in together:
+            done, error = self._training_step.run_many(self, many)
+            self.step += len(done)
+            for loss, count in done:
+                so_far.add(so_far.batches + 1, loss * self._share(count), count)
+            if error is not None:
+                raise error from None
+            if self.stop_reason is not None:
+                break
+
     def _group(self, group: list[Any], so_far: resuming.SoFar) -> None:
         """One optimizer step over one batch or several; then who listens is told of each batch."""
         step, first = self._training_step, so_far.batches + 1
         losses = step.run(self, group)
         self.step += 1
-        for number, (loss, count) in enumerate(losses, first):  # all are counted before one is told of
-            so_far.add(number, loss * self._share(count), count)
-        listening = [
-            one for one in self.callbacks if getattr(one.batch_end, "__func__", None) is not Callback.batch_end
-        ]
+        for number, (value, count) in enumerate(losses, first):  # all are counted before one is told of
+            so_far.add(number, value * self._share(count), count)
+        listening = self._listening()
         if listening:
-            for number, (loss, _) in enumerate(losses, first):
-                self._tell("batch_end", number, step.loss(loss))
+            for number, loss in enumerate(step.losses, first):
+                self._tell("batch_end", number, loss)
             if not all(is_own(one) for one in listening):  # a user's may have changed a setting
                 step.look(self)
 

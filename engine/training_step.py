@@ -1,14 +1,16 @@
 """How is one step of a training taken? Recorded where that may be; whole, or not at all; its losses told in numbers."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backends.kernels.pair import Array
 from engine.callbacks import StepBelow
 from engine.data import Batches
 from engine.data.batches import Gatherer
-from engine.divergence import DivergedError, Undo, first_not_finite
+from engine.divergence import DivergedError, first_not_finite
 from engine.errors import NotFiniteError
 from engine.recordable import Repeated, is_own, may_be_recorded, settings_of
 from engine.step_functions import Item, StepFunctions
@@ -18,16 +20,39 @@ if TYPE_CHECKING:
     from engine.trainer import Trainer
 
 
+CALL_SECONDS = 0.05
+"""About how long a call of many steps takes: whoever interrupts waits no longer."""
+
+MOST_TOGETHER = 256
+"""The steps of such a call, at the most."""
+
+
+class Many:
+    """Batches whose steps may be taken in one call.
+
+    Attributes:
+        rows: the numbers of their rows, (batches, batch size).
+        done: how many were taken.
+    """
+
+    def __init__(self, rows: Array) -> None:
+        self.rows, self.done = rows, 0
+
+
 class TrainingStep:
     """A trainer's steps, from one `begin` to the next.
 
     Its `StepFunctions` run as they stand, or recorded: the same code, and the same bits. Recordings stay from fit to
     fit, and hold no data.
+
+    Attributes:
+        losses: of the last step, one a batch.
     """
 
     def __init__(self) -> None:
         self._settings: Any = None
         self._gatherer = Gatherer()
+        self._at_once = 1  # batches of the next call
 
     def begin(self, trainer: "Trainer", batches: Batches, stop: StepBelow | None) -> None:
         """A fit begins, or an epoch of it: over these batches, with this rule to stop by."""
@@ -37,7 +62,6 @@ class TrainingStep:
 
     def look(self, trainer: "Trainer") -> None:
         """Where the trainer's parts are not what they were (a callback may change them), all begins anew."""
-        self.undo = Undo(trainer.model)
         batches = self._gatherer.given()
         settings = [settings_of(trainer), batches.form(), self.stop]
         if settings == self._settings:
@@ -47,22 +71,45 @@ class TrainingStep:
         self._keeps_weights = self.stop is not None or trainer.optimizer.needs_closure
         plain = is_own(trainer.loss) and getattr(trainer.loss, "class_weight", None) is None
         self._counts_samples = (plain and len(batches.arrays) == 2) or not trainer._averages
-        self._whole: Callable[..., None] = functions.whole
+        self._whole: Callable[..., Tensor] = functions.whole
         self._gradients: Callable[..., Tensor] = functions.gradients
-        self._finish: Callable[..., None] = functions.finish
+        self._finish: Callable[..., list[Tensor]] = functions.finish
         self._gathers = False
         if not self._keeps_weights and may_be_recorded(trainer):
             self._whole, self._gradients, self._finish = (
-                Repeated(one) for one in (functions.whole, functions.gradients, functions.finish)
+                Repeated(one, often=0) for one in (functions.whole, functions.gradients, functions.finish)
             )
             self._gathers = batches.gatherable
 
     def end(self) -> None:
         """The fit is over: let go of the data."""
         batches, self._gatherer.batches = self._gatherer.batches, None
+        for one in vars(self).values():
+            if isinstance(one, Repeated):
+                one.release()
         if batches is not None and batches.batch_size == batches.samples:
             self._settings = None  # such a recording works on the data itself
             del self._whole, self._gradients, self._finish
+
+    def together(self) -> "Iterator[Many] | None":
+        """A pass over the batches, many at a time, where the steps of many can be one call; else None."""
+        batches = self._gatherer.given()
+        one_call = self._gathers and self._counts_samples and batches.batch_size < batches.samples
+        return self._together(batches) if one_call else None
+
+    def _together(self, batches: Batches) -> "Iterator[Many]":
+        order, first = batches.order_of_pass()
+        size, full = batches.batch_size, batches.samples // batches.batch_size
+        while first < len(batches):
+            count = max(1, min(self._at_once, full - first))
+            began = time.perf_counter()
+            many = Many(order[first * size : (first + count) * size].reshape(count, -1))
+            yield many
+            first += many.done
+            if many.done < count:
+                self._at_once = 1
+            elif count == self._at_once and time.perf_counter() - began < CALL_SECONDS / 2:
+                self._at_once = min(2 * count, MOST_TOGETHER)
 
     def groups(self, size: int) -> Iterator[list[Item]]:
         """A pass over the batches, ``size`` of them at a time; the last group has what is left."""
@@ -84,14 +131,13 @@ class TrainingStep:
             NotFiniteError: a loss or a gradient was; then, as after any error, the step has changed nothing.
         """
         counts = [self._count(trainer, item) for item in group]
-        self.undo.remember()
         before = [buffer.weights.copy() for buffer in trainer.optimizer.buffers()] if self._keeps_weights else []
         try:
             with np.errstate(all="ignore"):  # what is not finite is looked for, and told in words
                 losses = self._take(trainer, group, counts)
         except Exception as error:
             told = self._in_words(trainer, error, group) if isinstance(error, DivergedError) else None
-            self.undo.put_back()
+            self.functions.undo.put_back()
             for buffer, weights in zip(trainer.optimizer.buffers() if before else [], before, strict=True):
                 buffer.backend.xp.copyto(buffer.weights, weights)
             if told is None:
@@ -99,29 +145,45 @@ class TrainingStep:
             raise told from None
         if self.stop is not None and _moved(trainer, before) < self.stop.eps:
             trainer.stop(f"a step moved the weights by less than {self.stop.eps:g}")
-        return list(zip(losses, counts, strict=True))
+        self.losses = losses
+        return [(loss.item(), count) for loss, count in zip(losses, counts, strict=True)]
 
-    def loss(self, value: float) -> Tensor:
-        """A loss of the last step as the tensor that it was."""
-        finite = self.functions.finite
-        return Tensor.wrap(finite.backend.asarray(np.array(value, finite.dtype)), finite.backend)
+    def run_many(self, trainer: "Trainer", many: "Many") -> tuple[list[tuple[float, float]], Exception | None]:
+        """Steps over these batches in one call: (loss, how much it counts) of each, and the error that ended them.
+
+        The first one alone, where the recording does not fit, or there is none yet.
+        """
+        steps, (wanted, size) = trainer.optimizer.steps, many.rows.shape
+        losses = np.empty(wanted, trainer.dtype)
+        told: Exception | None = None
+        try:
+            with np.errstate(all="ignore"):
+                rows = Tensor.wrap(many.rows, trainer.backend)
+                many.done = self._whole.run_over(losses, rows) if isinstance(self._whole, Repeated) else 0
+        except Exception as error:
+            many.done = trainer.optimizer.steps - steps
+            failed: list[Item] = [(Tensor.wrap(many.rows[many.done], trainer.backend),)]
+            told = self._in_words(trainer, error, failed, many.done) if isinstance(error, DivergedError) else error
+            self.functions.undo.put_back()
+        if many.done == 0 and told is None:
+            many.done = 1
+            return self.run(trainer, [(Tensor.wrap(many.rows[0], trainer.backend),)]), None
+        return [(loss, float(size)) for loss in losses[: many.done].tolist()], told
 
     # -- its parts -------------------------------------------------------------------------------------
 
-    def _take(self, trainer: "Trainer", group: list[Item], counts: list[float]) -> list[float]:
+    def _take(self, trainer: "Trainer", group: list[Item], counts: list[float]) -> list[Tensor]:
         """The step itself; the losses of the batches before it."""
         functions = self.functions
         if len(group) == 1 and not trainer.optimizer.needs_closure:
-            self._whole(*group[0])
-            return functions.finite.losses
+            return [self._whole(*group[0])]
         # Over several batches each one's mean counts by its samples: together, the mean over all samples.
         shares = [trainer._share(count) / trainer._share(sum(counts)) for count in counts]
         if trainer.optimizer.needs_closure:
             return functions.by_closure(group, shares)
-        trainer.optimizer.zero_grad()
+        functions.begin()
         losses = [self._gradients(functions.placed(share), *item) for item, share in zip(group, shares, strict=True)]
-        self._finish(*losses)
-        return functions.finite.losses
+        return self._finish(*losses)
 
     def _count(self, trainer: "Trainer", item: Item) -> float:
         """How much a batch counts in a mean over all samples: its samples, or the sum of their weights."""
@@ -129,8 +191,10 @@ class TrainingStep:
             return float(self._gatherer.given().samples if item[0] is None else len(item[0].array))
         return trainer._count(*self.functions.batch(item, first=1))
 
-    def _in_words(self, trainer: "Trainer", error: DivergedError, group: list[Item]) -> NotFiniteError:
-        """The error that a user reads; the model is still as the step left it."""
+    def _in_words(
+        self, trainer: "Trainer", error: DivergedError, group: list[Item], steps: int = 0
+    ) -> NotFiniteError:
+        """The error that a user reads; the model is still as the step left it, so many steps after the last told one."""
         x = self.functions.batch(group[error.loss or 0])[0]
         layer = first_not_finite(trainer.model, x if x.dtype.kind == "f" else x.to(dtype=trainer.dtype))
         what = "a gradient" if error.loss is None else "the loss"
@@ -140,7 +204,7 @@ class TrainingStep:
             else "the outputs of all layers are finite"
         )
         return NotFiniteError(
-            f"epoch {trainer.epoch + 1}, step {trainer.step + 1}: {what} is not finite; {where}. The weights were left "
+            f"epoch {trainer.epoch + 1}, step {trainer.step + steps + 1}: {what} is not finite; {where}. The weights were left "
             f"as they were. Try a smaller learning rate, or clip_norm=1.0."
         )
 

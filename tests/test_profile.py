@@ -340,6 +340,7 @@ def test_a_captured_step_is_profiled_by_its_function(mlp):
     assert found.step == "step"
     assert found.recorded_seconds > 0
     assert "by en.capture" in str(found)
+    assert re.match(r"step: [\d.]+ [um]s eagerly on cpu, ", str(found))
     assert step.reason is None
     assert len(step.programs) == 1
     before = mlp.model[0].weight.numpy()
@@ -413,7 +414,7 @@ def test_everything_is_put_back_after_an_error(mlp, error):
             raise error
 
     with pytest.raises(error):
-        en.profile(step, repeats=3)
+        en.profile(step, repeats=3, warmup=5)
     after = engine_as_it_is()
     assert before.keys() == after.keys()
     counters = {key for key in before if before[key] is not after[key]}
@@ -534,7 +535,7 @@ def test_the_picture(mlp, tmp_path):
     lengths = [patch.get_width() for patch in left.patches]
     assert sum(lengths) == pytest.approx(found.seconds * unit)
     assert sum(patch.get_width() for patch in right.patches) == pytest.approx(found.seconds * unit)
-    assert found.plot(title="mine").get_suptitle() == "mine"
+    assert found.plot(title="mine").get_suptitle() == f"mine: {duration(found.seconds)} on cpu"
     with pytest.raises(en.ArgumentError, match=r"allowed are \.png, \.svg and \.pdf"):
         found.plot(tmp_path / "profile.bmp")
 
@@ -569,8 +570,9 @@ def test_the_command(engine, here):
         "device  cpu",
     ]
     assert lines[5].startswith("training step: ")
-    for word in ("Linear.backward", "Adam.update", "optimizer", "metrics", "by en.capture"):
+    for word in ("Linear.backward", "Adam.update", "optimizer", "metrics", "\nbatch ", "by en.capture"):
         assert word in printed
+    assert "other operations" not in printed
     assert list(here.iterdir()) == []
 
 
@@ -585,6 +587,12 @@ def test_the_command_as_json_with_a_picture(engine, here):
     assert (calls["Linear.forward"], calls["ReLU.backward"], calls["SGD.update"]) == (3, 2, 1)
     assert "penalty" in {one["name"] for one in told["parts"]}
     assert (here / "step.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_step_that_is_measured_once_is_recorded_before(engine, here):
+    code, printed, said = engine("profile", *SMALL[:-2], "--repeats", "1", "--json")
+    assert (code, said) == (0, "")
+    assert json.loads(printed)["recorded_seconds"] < json.loads(printed)["alone_seconds"]
 
 
 @pytest.mark.parametrize(

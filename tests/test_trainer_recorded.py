@@ -25,7 +25,6 @@ def recordings(monkeypatch):
         return made[-1]
 
     monkeypatch.setattr(recordable, "capture", kept)
-    monkeypatch.setattr(recordable, "OFTEN", 1)
     return made
 
 
@@ -753,19 +752,23 @@ def test_a_layer_that_changes_between_evaluations():
 # -- when it is recorded -------------------------------------------------------------------------------------
 
 
-def test_sizes_that_come_seldom_are_not_worth_a_recording():
+def test_sizes_of_a_training_are_recorded_at_once():
     trainer = trainer_of(net(en.ReLU()))
     x, y = samples()
-    data = (x[:60], y[:60])  # eight batches an epoch, the last of four samples
-    trainer.fit(data, epochs=1, batch_size=BATCH)
-    recorded = trainer._training_step._whole.recorded
-    assert recorded.programs == []
-    trainer.fit(data, epochs=1, batch_size=BATCH)
+    trainer.fit((x[:60], y[:60]), epochs=1, batch_size=BATCH)  # eight batches an epoch, the last of four samples
+    assert len(trainer._training_step._whole.recorded.programs) == 2
+
+
+def test_sizes_that_are_evaluated_seldom_are_not_worth_a_recording():
+    trainer = trainer_of(net(en.ReLU()))
+    x, _ = samples()
+    expected = trainer.predict(x[:60])
+    recorded = trainer._inference.output.recorded
+    for number in range(recordable.OFTEN):
+        assert (number, recorded.programs) == (number, [])
+        trainer.predict(x[:60])
     assert len(recorded.programs) == 1
-    trainer.fit(data, epochs=recordable.OFTEN - 2, batch_size=BATCH)
-    assert len(recorded.programs) == 1
-    trainer.fit(data, epochs=1, batch_size=BATCH)
-    assert len(recorded.programs) == 2
+    np.testing.assert_array_equal(trainer.predict(x[:60]), expected)
 
 
 def test_fits_in_a_row_go_on_with_the_recordings(recordings):

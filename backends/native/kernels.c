@@ -51,6 +51,8 @@
 
 #include "replay.h"
 
+#include "bookkeeping.h"
+
 #define REAL float
 #define SQRT sqrtf
 #define LOG logf
@@ -124,6 +126,8 @@ static PyObject *use(PyObject *self, PyObject *arguments)
     ENTRY(name, ) ENTRY(name##_gradient, ) ENTRY(bias_##name, ) ENTRY(name##_gradient_sum, )
 static PyMethodDef functions[] = {
     KERNELS(ENTRY) CURVE_ENTRIES(relu, , , 0) CURVES(CURVE_ENTRIES)
+    {"advance", (PyCFunction)(void (*)(void))advance, METH_FASTCALL, NULL},
+    {"set_rate", (PyCFunction)(void (*)(void))set_rate, METH_FASTCALL, NULL},
     {"use", use, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL},
 };
 
@@ -137,11 +141,16 @@ static int add_type(PyObject *module, PyType_Spec *spec)
 
 static int fill_module(PyObject *module)
 {
-    name_array = PyUnicode_InternFromString("array");
-    name_backend = PyUnicode_InternFromString("backend");
-    name_requires_grad = PyUnicode_InternFromString("requires_grad");
-    name_copy = PyUnicode_InternFromString("copy");
-    if (name_array == NULL || name_backend == NULL || name_requires_grad == NULL || name_copy == NULL) return -1;
+    static const struct { PyObject **place; const char *text; } names[] = {
+        {&name_array, "array"},       {&name_backend, "backend"},   {&name_requires_grad, "requires_grad"},
+        {&name_copy, "copy"},         {&name_counts, "_counts"},    {&name_version, "_version"},
+        {&name_changed, "changed"},   {&name_latest, "latest"},     {&name_settings, "settings"},
+        {&name_values, "_values"},    {&name_rate, "learning_rate"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        *names[i].place = PyUnicode_InternFromString(names[i].text);
+        if (*names[i].place == NULL) return -1;
+    }
     return add_type(module, &sequence_spec) < 0 || add_type(module, &replay_spec) < 0 ? -1 : 0;
 }
 

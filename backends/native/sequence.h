@@ -110,13 +110,20 @@ static PyObject *sequence_append(PyObject *self, PyObject *arguments)
     Py_RETURN_NONE;
 }
 
-/* otherwise(function, inputs, options): what says what is wrong where the last call's check fails. */
+/* otherwise(entry, function, inputs, options): what says what is wrong where the check of that entry fails. */
 static PyObject *sequence_otherwise(PyObject *self, PyObject *arguments)
 {
     Sequence *sequence = (Sequence *)self;
     PyObject *function, *inputs, *options;
-    if (!PyArg_ParseTuple(arguments, "OO!O!", &function, &PyTuple_Type, &inputs, &PyDict_Type, &options)) return NULL;
-    Entry *entry = sequence->entries[sequence->count - 1];
+    Py_ssize_t number;
+    if (!PyArg_ParseTuple(arguments, "nOO!O!", &number, &function, &PyTuple_Type, &inputs, &PyDict_Type, &options)) {
+        return NULL;
+    }
+    if (number < 0 || number >= sequence->count || sequence->entries[number]->function != NULL) {
+        PyErr_SetString(PyExc_IndexError, "otherwise: there is no such entry, or it has a function");
+        return NULL;
+    }
+    Entry *entry = sequence->entries[number];
     entry->function = Py_NewRef(function);
     entry->arguments = Py_NewRef(inputs);
     entry->named = Py_NewRef(options);

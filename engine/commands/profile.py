@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends import Backend
-from engine.commands import build, described, options, parameters, parsing, parts, recipes, report, settings, task
+from engine.commands import build, described, options, parsing, parts, recipes, report, settings, task
+from engine.commands.train import loss_and_optimizer
 from engine.data import Batches, Dataset
 from engine.data.augmentation import read as read_augmentation
 from engine.data.dataset import Task
@@ -59,7 +60,6 @@ def add(commands: Any) -> None:
     group.add_argument(
         "--repeats", metavar="N", type=parsing.whole(1), default=20, help="steps that are measured; medians are shown"
     )
-    group.add_argument("--warmup", metavar="N", type=parsing.whole(0), default=5, help="steps before them")
     group.add_argument("--plot", metavar="FILE", type=parsing.path, help="a picture as well: .png, .svg or .pdf")
     group.add_argument("--json", action="store_true", help="as one JSON object")
     parser.set_defaults(run=run, options=parser._actions)
@@ -68,7 +68,6 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure; print and draw what was found."""
     from engine.profiling import picture  # here, as below, so that other commands need not wait for it
-    from engine.profiling.table import duration
 
     if arguments.plot is not None:
         picture.check(arguments.plot)
@@ -77,13 +76,13 @@ def run(arguments: argparse.Namespace) -> int:
         config, samples = _described(arguments)
         trainer = _trainer(config, samples, backend)
     else:
-        of_both = ("batch_size", "device", "repeats", "warmup", "plot", "json")
+        of_both = ("batch_size", "device", "repeats", "plot", "json")
         described.leave_to_run(arguments, arguments.options, of_both)
         folder = Run.open(arguments.folder)
         config, samples = _of_run(folder, arguments.batch_size)
         with settings.told(str(folder.path / CONFIG)):
             trainer = _trainer(config, samples, backend)
-    size, found = _measured(trainer, config, samples, repeats=arguments.repeats, warmup=arguments.warmup)
+    size, found = _measured(trainer, config, samples, arguments.repeats)
     facts = {
         "data": samples.name,
         "model": report.describe_model(config["model"]),
@@ -103,13 +102,11 @@ def run(arguments: argparse.Namespace) -> int:
             f"device  {device}\n\n{found}\n"
         )
     if arguments.plot is not None:
-        found.plot(arguments.plot, title=f"{facts['model']}, batch size {size}: {duration(found.seconds)} a step")
+        found.plot(arguments.plot, title=f"{facts['model']}, batch size {size}")
     return 0
 
 
-def _measured(
-    trainer: Trainer, config: Config, samples: Dataset, *, repeats: int, warmup: int
-) -> tuple[int, "Profile"]:
+def _measured(trainer: Trainer, config: Config, samples: Dataset, repeats: int) -> tuple[int, "Profile"]:
     """The size of a batch, and the profile of the trainer's step."""
     from engine.profiling import profile
 
@@ -126,7 +123,7 @@ def _measured(
     step = TrainingStep()
     step.begin(trainer, batches, None)
     groups = itertools.chain.from_iterable(step.groups(wanted["accumulate"]) for _ in itertools.count())
-    found = profile(lambda: step.run(trainer, next(groups)), repeats=repeats, warmup=warmup)
+    found = profile(lambda: step.run(trainer, next(groups)), repeats=repeats)
     return batches.batch_size, replace(found, step="training step")
 
 
@@ -162,16 +159,7 @@ def _described(arguments: argparse.Namespace) -> tuple[Config, Dataset]:
     task.check(loss, train)
     config = {
         "model": table,
-        "loss": {
-            "name": loss,
-            **parameters.chosen("loss", loss, arguments),
-            "class_weight": build.class_weight(arguments.class_weight, train),
-        },
-        "optimizer": {
-            "name": arguments.optimizer,
-            "learning_rate": rate if arguments.learning_rate is None else arguments.learning_rate,
-            **parameters.chosen("optimizer", arguments.optimizer, arguments),
-        },
+        **loss_and_optimizer(arguments, loss, train, rate),
         "schedule": {"name": "constant", "warmup": 0.0},
         "training": {
             "epochs": 1,

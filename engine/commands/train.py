@@ -115,8 +115,6 @@ def _config(
     """Everything that rebuilds the run, as tables of settings."""
     recipe = recipes.recipe(arguments.data, len(train))
     loss = task.default_loss(train.task) if arguments.loss == "auto" else arguments.loss
-    weights = build.class_weight(arguments.class_weight, train)
-    rate = recipes.learning_rate(recipe, arguments.optimizer)
     return {
         "run": {
             "format": runs.FORMAT,
@@ -130,16 +128,7 @@ def _config(
             "outputs": task.outputs(loss, train),
             "seed": arguments.seed,
         },
-        "loss": {
-            "name": loss,
-            **parameters.chosen("loss", loss, arguments),
-            "class_weight": weights,
-        },
-        "optimizer": {
-            "name": arguments.optimizer,
-            "learning_rate": rate if arguments.learning_rate is None else arguments.learning_rate,
-            **parameters.chosen("optimizer", arguments.optimizer, arguments),
-        },
+        **loss_and_optimizer(arguments, loss, train, recipes.learning_rate(recipe, arguments.optimizer)),
         "schedule": {
             "name": arguments.schedule,
             "warmup": arguments.warmup,
@@ -160,6 +149,24 @@ def _config(
             "augment": arguments.augment,
             "seed": arguments.seed,
             "device": arguments.device,
+        },
+    }
+
+
+def loss_and_optimizer(
+    arguments: argparse.Namespace, loss: str, train: Dataset, rate: float | None
+) -> dict[str, dict[str, Any]]:
+    """The tables of both, as the options say; ``rate`` is the learning rate where they say none."""
+    return {
+        "loss": {
+            "name": loss,
+            **parameters.chosen("loss", loss, arguments),
+            "class_weight": build.class_weight(arguments.class_weight, train),
+        },
+        "optimizer": {
+            "name": arguments.optimizer,
+            "learning_rate": rate if arguments.learning_rate is None else arguments.learning_rate,
+            **parameters.chosen("optimizer", arguments.optimizer, arguments),
         },
     }
 

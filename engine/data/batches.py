@@ -137,10 +137,15 @@ class Batches:
 
     def rows(self) -> Iterator[Tensor | None]:
         """One pass, as the numbers of each batch's rows; None where a batch is the whole set as it stands."""
-        number, first = self._begin()
         if self.batch_size == self.samples:
+            _, first = self._begin()
             return iter([None][first:])
-        return self._rows(self.backend.asarray(self.order(number)), first)
+        return self._rows(*self.order_of_pass())
+
+    def order_of_pass(self) -> tuple[Array, int]:
+        """One pass, as the numbers of all its rows on the device, and its first batch."""
+        number, first = self._begin()
+        return self.backend.asarray(self.order(number)), first
 
     def _rows(self, order: Array, first: int) -> Iterator[Tensor]:
         size, backend = self.batch_size, self.backend

@@ -14,7 +14,7 @@ from backends.backend import Backend, Kernel
 from backends.devices import _backends
 from engine import autodiff, value
 from engine.averaging import ExponentialMovingAverage
-from engine.data.batches import Batches
+from engine.data.batches import Batches, Gatherer
 from engine.layers.layer import Layer
 from engine.losses.loss import Loss
 from engine.metrics.accumulators import Metric
@@ -205,7 +205,7 @@ class Listener(Watching):
             (Penalty, "penalty", ("__call__",)),
             (Optimizer, "optimizer", ("step", "zero_grad", "clip_norm", "clip_value", "scale_gradients")),
             (Optimizer, "optimizer", ("gradient_norm", "squared_norms")),
-            (Batches, "batch", ("gathered",)),
+            (Gatherer, "batch", ("batch",)),
             (ExponentialMovingAverage, "weight average", ("update",)),
         ):
             for name in names:
@@ -262,11 +262,11 @@ def waiting(backend: Backend) -> Callable[[], None] | None:
 
 
 def kinds(root: type, name: str) -> Iterator[type]:
-    """A class and those below it that define a method themselves."""
+    """A class, which has this method, and those below it that define it anew."""
     left, seen = [root], {root}
     while left:
         kind = left.pop()
-        if name in vars(kind):
+        if kind is root or name in vars(kind):
             yield kind
         nearest: list[type] = kind.__subclasses__()
         for below in nearest:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from engine.plot import _INK, _TEXT, COLOURS, Path, _dress, _figure, _finished
-from engine.profiling.table import _TIMES, PYTHON, Unit, duration, share, shortened
+from engine.profiling.table import _TIMES, PYTHON, Unit, headline, share, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,9 +65,7 @@ def picture(profile: "Profile", path: Path | None = None, title: str | None = No
         axes.set_ylim(tallest - 0.4, -0.6)  # the first bar on top; rows and scale of both panels are alike
         axes.set_xlim(0, 1.34 * longest * unit.factor or 1.0)  # room for the numbers
         _key(axes, bars, -0.75 / (_ROW * tallest))
-    where = f" on {', '.join(profile.devices)}" if profile.devices else ""
-    heading = f"{shortened(profile.step)}: {duration(profile.seconds)}{where}" if title is None else title
-    return _finished(figure, path, heading)
+    return _finished(figure, path, headline(profile, shortened(profile.step) if title is None else title))
 
 
 def _label(name: str, kind: str) -> str:

@@ -10,12 +10,16 @@ from engine.layers.layer import Layer
 from engine.profiling.ledger import BACKWARD, OUTSIDE, Cell, Key, Ledger, Owner, clock
 from engine.profiling.listener import Eagerly, Listener, waiting
 from engine.profiling.result import Operation, Part, Profile
+from engine.recordable import OFTEN
 from engine.recording.capture import _recording
 from engine.recording.recorder import Recorder
 from engine.settings import shown, whole
 
+WARMUP = OFTEN + 4
+"""Steps after which nothing is new: parameters are laid out, and what a trainer records was recorded, perhaps twice."""
 
-def profile(step: Callable[..., Any], *arguments: Any, repeats: int = 20, warmup: int = 5) -> Profile:
+
+def profile(step: Callable[..., Any], *arguments: Any, repeats: int = 20, warmup: int = WARMUP) -> Profile:
     """Where the time of a training step or a forward pass goes: by operation, by layer, and in Python.
 
     The step runs for real, ``warmup + 2 * repeats + 3`` times: a training step changes weights, as always. Every number
@@ -72,7 +76,6 @@ def profile(step: Callable[..., Any], *arguments: Any, repeats: int = 20, warmup
         step=_name(step),
         devices=tuple(listener.devices),
         repeats=repeats,
-        warmup=warmup,
         seconds=max(alone, sum(seconds for _, _, seconds, _, _ in cells.values())),
         alone_seconds=alone,
         recorded_seconds=statistics.median(as_it_is) if recorded else None,

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 __all__ = ["Operation", "Part", "Profile"]
 
 
+def _rate(amount: float | None, seconds: float) -> float | None:
+    """So much a second; None where there is nothing, or it took no time."""
+    return amount / seconds if amount and seconds else None
+
+
 @dataclass(frozen=True)
 class Operation:
     """One kind of kernel call, in one step.
@@ -40,12 +45,12 @@ class Operation:
     @property
     def bytes_per_second(self) -> float | None:
         """None where nothing moves, or in no time."""
-        return self.bytes / self.seconds if self.bytes and self.seconds else None
+        return _rate(self.bytes, self.seconds)
 
     @property
     def flops_per_second(self) -> float | None:
         """None where the FLOPs are not known, there are none, or it took no time."""
-        return self.flops / self.seconds if self.flops and self.seconds else None
+        return _rate(self.flops, self.seconds)
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,11 @@ class Part:
         """Forward and backward."""
         return self.forward_seconds + self.backward_seconds
 
+    @property
+    def flops_per_second(self) -> float | None:
+        """Of the known FLOPs; None where there are none, or it took no time."""
+        return _rate(self.flops, self.seconds)
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -81,10 +91,10 @@ class Profile:
     Attributes:
         step: the name of what was profiled.
         devices: where it computed.
-        repeats, warmup: how many steps were measured, and how many ran before.
+        repeats: how many steps were measured.
         seconds: the time of a step: that of ``alone_seconds``, or of the kernels where these took longer, watched.
         alone_seconds: of a step that nobody watches, Python included.
-        recorded_seconds: of a step as `en.capture` replays it; None where nothing is captured.
+        recorded_seconds: of a step as it is, replayed by `en.capture`; None where nothing is captured.
         operations: by kind of kernel call, the longest first.
         parts: by layer, in the order of the calls, then what is no layer.
         allocated_bytes, allocated_arrays: what a step asks the backend for (`empty`, `zeros`, `copy`).
@@ -93,7 +103,6 @@ class Profile:
     step: str
     devices: tuple[str, ...]
     repeats: int
-    warmup: int
     seconds: float
     alone_seconds: float
     recorded_seconds: float | None
@@ -125,8 +134,7 @@ class Profile:
     @property
     def product_flops_per_second(self) -> float | None:
         """What the matrix products achieve; None where there are none."""
-        flops = sum(one.flops or 0 for one in self.operations if one.is_product)
-        return flops / self.product_seconds if flops and self.product_seconds else None
+        return _rate(sum(one.flops or 0 for one in self.operations if one.is_product), self.product_seconds)
 
     @property
     def flops(self) -> float:
@@ -136,7 +144,7 @@ class Profile:
     @property
     def flops_per_second(self) -> float | None:
         """Known FLOPs by the time of the whole step; None where there are none."""
-        return self.flops / self.seconds if self.flops and self.seconds else None
+        return _rate(self.flops, self.seconds)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain dictionaries, lists and numbers, for JSON."""
@@ -152,7 +160,7 @@ class Profile:
 
         Args:
             path: where to write the picture; .png, .svg or .pdf.
-            title: above both; the step's name and time where None.
+            title: above both, before the time; the step's name where None.
         """
         from engine.profiling.picture import picture
 
@@ -165,7 +173,7 @@ class Profile:
 
 
 _MEASURED = (
-    *("step", "repeats", "warmup", "seconds", "alone_seconds", "recorded_seconds", "kernel_seconds", "python_seconds"),
+    *("step", "repeats", "seconds", "alone_seconds", "recorded_seconds", "kernel_seconds", "python_seconds"),
     *("product_seconds", "product_share", "product_flops_per_second", "flops", "flops_per_second"),
     *("allocated_bytes", "allocated_arrays"),
 )
@@ -173,4 +181,4 @@ _OF_OPERATIONS = (
     *("name", "is_product", "calls", "seconds", "seconds_per_call", "bytes", "bytes_per_second"),
     *("flops", "flops_per_second"),
 )
-_OF_PARTS = ("name", "kind", "calls", "forward_seconds", "backward_seconds", "seconds", "flops")
+_OF_PARTS = ("name", "kind", "calls", "forward_seconds", "backward_seconds", "seconds", "flops", "flops_per_second")

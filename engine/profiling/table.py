@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine.profiling.result import Part, Profile
+    from engine.profiling.result import Profile
 
 _WIDTH = 100  # columns of a terminal
 _LEAST = 12  # of a text, where the table is too wide
@@ -36,14 +36,20 @@ class Unit:
 def table(profile: "Profile") -> str:
     """Operations, layers and facts."""
     time = Unit(_TIMES, [profile.seconds])
-    where = f" on {', '.join(profile.devices)}" if profile.devices else ""
     runs = "once" if profile.repeats == 1 else f"median of {profile.repeats}"
-    lines = [f"{shortened(profile.step)}: {duration(profile.seconds)}{where}, {runs}", ""]
+    lines = [f"{headline(profile, shortened(profile.step))}, {runs}", ""]
     if profile.operations:
         lines += [*_operations(profile, time), ""]
     if profile.parts:
         lines += [*_parts(profile, time), ""]
     return "\n".join([*lines, *_facts(profile)])
+
+
+def headline(profile: "Profile", name: str) -> str:
+    """The name of a step and its time; where it is captured, the time by itself is that of the function."""
+    how = "" if profile.recorded_seconds is None else " eagerly"
+    where = f" on {', '.join(profile.devices)}" if profile.devices else ""
+    return f"{name}: {duration(profile.seconds)}{how}{where}"
 
 
 def duration(seconds: float) -> str:
@@ -107,21 +113,17 @@ def _ends(profile: "Profile", time: Unit, calls: float) -> list[tuple[str, ...]]
 
 def _parts(profile: "Profile", time: Unit) -> list[str]:
     rows = profile.parts
-    rate = Unit((("G", 1e-9),), [_rate(one) for one in rows])
+    rate = Unit((("G", 1e-9),), [one.flops_per_second for one in rows])
     cells = [("layer", "kind", "calls", *(f"{one} {time.name}" for one in ("forward", "backward", "total")))]
     cells[0] = (*cells[0], "share", "GFLOP/s")
     for one in rows:
         both = one.backward_seconds or one.kind
         split = (time.show(one.forward_seconds), time.show(one.backward_seconds)) if both else ("", "")
         calls = f"{one.calls:g}" if one.kind else ""
-        total = time.show(one.seconds), share(one.seconds, profile.seconds), rate.show(_rate(one))
+        total = time.show(one.seconds), share(one.seconds, profile.seconds), rate.show(one.flops_per_second)
         cells.append((one.name, one.kind, calls, *split, *total))
     python = time.show(profile.python_seconds), share(profile.python_seconds, profile.seconds)
     return _laid_out(cells, [(PYTHON, *[""] * 4, *python, "")], texts=2)
-
-
-def _rate(part: "Part") -> float | None:
-    return part.flops / part.seconds if part.flops and part.seconds else None
 
 
 def _facts(profile: "Profile") -> list[str]:
@@ -141,7 +143,7 @@ def _facts(profile: "Profile") -> list[str]:
     if profile.recorded_seconds is not None:
         times = profile.alone_seconds / profile.recorded_seconds if profile.recorded_seconds else 0.0
         facts.append(
-            f"as it is          {duration(profile.recorded_seconds)} a step by en.capture, {times:.2f} times as fast"
+            f"recorded          {duration(profile.recorded_seconds)} a step by en.capture, {times:.2f} times as fast"
         )
     if profile.alone_seconds < 0.95 * profile.seconds:
         facts.append(

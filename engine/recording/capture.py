@@ -22,6 +22,9 @@ from engine.tensor import Tensor
 LIMIT = 16
 """How many recordings a captured function keeps; the one unused longest makes room for a new one."""
 
+QUICK = 3
+"""How many recordings are tried at once, before Python looks for the right one."""
+
 TRIES = 8
 """How often a function may set something up, or do something else than the time before, until it runs eagerly."""
 
@@ -98,17 +101,20 @@ class Capture(Generic[P, R]):
         self._calls = self._setups = 0
         self._dropped = False
         self._lock = threading.RLock()
-        self._quick: Any = None  # the program used last, as one call of compiled C
+        self._quick: list[tuple[Program, Any]] = []  # those used last, each as one call of compiled C; the last first
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
         return self if owner is None else types.MethodType(self, owner)
 
     def __call__(self, *arguments: P.args, **named: P.kwargs) -> R:
-        if self._quick is not None and Recorder.current is None:
+        if self._quick and Recorder.current is None and not named:
             with self._lock:
-                answer = self._quick(*arguments, **named)
-                if answer is not NotImplemented:
-                    return cast(R, answer)
+                for place, (_, run) in enumerate(self._quick):
+                    answer = run(*arguments)
+                    if answer is not NotImplemented:
+                        if place:
+                            self._quick.insert(0, self._quick.pop(place))
+                        return cast(R, answer)
         recorder = Recorder.current
         if self.reason is not None or (recorder is not None and recorder.thread == threading.get_ident()):
             return self.function(*arguments, **named)
@@ -122,7 +128,7 @@ class Capture(Generic[P, R]):
                         self._calls += 1
                         program.used = self._calls
                         answer = program.replay(given)
-                        self._quick = program.quick(arguments, named)
+                        self._make_quick(program, arguments, named)
                         return cast(R, answer)
             return cast(R, self._record(key, given, arguments, named))
 
@@ -155,18 +161,38 @@ class Capture(Generic[P, R]):
         while len(outputs) < steps:
             parts = [one[len(outputs)] if isinstance(one, Tensor) else one for one in arguments]
             outputs.append(self(*parts))  # type: ignore[call-arg, arg-type]  # of any signature
-            if self._quick is not None and type(outputs[-1]) is Tensor and len(outputs) < steps:
-                rest = self._over(arguments, len(outputs), steps, outputs[-1])
-                if rest is not None:
+            if type(outputs[-1]) is Tensor and len(outputs) < steps:
+                made = np.empty((steps, *outputs[-1].shape), outputs[-1].array.dtype)
+                if self.run_over(made, *arguments, first=len(outputs)):
+                    rest = made[len(outputs) :]
                     break
         return stacked(outputs, rest)
 
-    def _over(self, arguments: Any, first: int, steps: int, like: Tensor) -> Array | None:
-        """The outputs of the steps from this one on, made in one call; None where that cannot be."""
-        outputs = np.empty((steps, *like.shape), like.array.dtype)
+    def run_over(self, outputs: Array, *arguments: Any, first: int = 0) -> int:
+        """As `over`, from step ``first`` on, where one call of compiled code can do it: how many steps it was, else 0.
+
+        The outputs, one Tensor a step, go into an array (steps, ...) of NumPy's, also those before a step that raises.
+        """
+        if Recorder.current is None:
+            with self._lock:
+                for _, run in self._quick:
+                    done = run.over(arguments, first, outputs)
+                    if done is not NotImplemented:
+                        return int(done)
+        return 0
+
+    def _make_quick(self, program: Program, arguments: Any, named: Any) -> None:
+        """Have the next such call tried at once."""
+        kept = [one for one in self._quick if one[0] is not program]
+        run = None if named else program.quick(arguments)
+        self._quick = kept if run is None else [(program, run), *kept[: QUICK - 1]]
+
+    def release(self) -> None:
+        """Let go of data that recordings were bound to; the next call binds them anew."""
         with self._lock:
-            done = self._quick.over(arguments, first, outputs) if Recorder.current is None else NotImplemented
-        return None if done is NotImplemented else outputs[first:]
+            self._quick = []
+            for program in self.programs:
+                program.bound = None
 
     @property
     def programs(self) -> list[Program]:
@@ -245,7 +271,7 @@ class Capture(Generic[P, R]):
         program.prepare()
         self._programs[key] = [*(one for one in self._programs.get(key, []) if not one.stale()), program]
         program.used = self._calls
-        self._quick = None
+        self._quick = []
         if len(self.programs) > LIMIT:
             oldest = min(self.programs, key=lambda one: one.used)
             for key, programs in list(self._programs.items()):
@@ -263,7 +289,7 @@ class Capture(Generic[P, R]):
     def _give_up(self, reason: str, place: tuple[str, int] | None) -> None:
         """Run eagerly from now on, and say so once."""
         self.reason = reason if place is None else f"{reason} at {place[0]}:{place[1]}"
-        self._quick = None
+        self._quick = []
         self._programs.clear()
         self._candidates.clear()
         self._warn(f"it runs eagerly from now on: {self.reason}", place)

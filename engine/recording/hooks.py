@@ -16,7 +16,7 @@ from engine import autodiff, operators, value
 from engine.averaging import ExponentialMovingAverage
 from engine.convert import host_array
 from engine.data.batches import Gatherer
-from engine.divergence import FiniteCheck
+from engine.divergence import FiniteCheck, Undo
 from engine.layers.layer import Layer
 from engine.layers.normalization import BatchNorm
 from engine.layers.regularization import RandomLayer
@@ -237,6 +237,12 @@ class Hooks:
         def count(original: Any, metric: Any, output: Any, target: Any) -> None:
             recorder.python(MethodType(original, metric), output, target)
 
+        def remember(original: Any, undo: Any) -> None:
+            with recorder.aside():
+                original(undo)
+            if undo.buffers or undo.random_layers:
+                recorder.action(MethodType(original, undo))
+
         self._watch(BatchNorm, "forward", normalize)
         self._watch(RandomLayer, "moved", move)
         self._watch(RandomLayer, "_counter_beside", counter)
@@ -244,6 +250,7 @@ class Hooks:
         self._keeps(Gatherer, "everything", lambda array: array)
         self._again(Gatherer, "gather")
         self._again(FiniteCheck, "require")
+        self._watch(Undo, "remember", remember)
         self._again(Loss, "_check_classes")
         self._again(Loss, "_check_range")
         self._again(Loss, "_check_weights")

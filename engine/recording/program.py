@@ -44,11 +44,10 @@ class Program:
         return self.buffers.nbytes()
 
     def prepare(self) -> None:
-        """Make it ready to be replayed: spare copies, join neighbours, lay out the memory, bind the calls."""
+        """Make it ready to be replayed: spare copies, join neighbours, lay out the memory."""
         pinned = self._pinned()
         calls = joined(without_copies(self.calls, self.buffers, pinned), pinned)
         self.calls, self.buffers = share(calls, self.buffers, pinned)
-        self.bound = Bound(self.calls)
 
     def _leave(self, done: int) -> None:
         """Set what the recorded calls before this one would have set, where it raised."""
@@ -56,14 +55,13 @@ class Program:
             if before <= done:
                 setattr(owner, attribute, value)
 
-    def quick(self, arguments: tuple[Any, ...], named: Any) -> Any:
+    def quick(self, arguments: tuple[Any, ...]) -> Any:
         """The replay as one call of compiled C, for such arguments; None where it needs Python's (or there is no C)."""
         tensors = [one for one in arguments if isinstance(one, Tensor)]
         plain = all(type(one) in PLAIN or type(one) is Tensor for one in arguments)
         if (
             self.bound is None
             or self.bound.sequence is None
-            or named
             or not plain
             or len(tensors) != len(self.inputs)
             or not all(one.plain() for one in self.inputs)
@@ -71,7 +69,8 @@ class Program:
         ):
             return None
         backend = backends.get("cpu")
-        guards, equal = [*self.guards, (autodiff.mode, "enabled", autodiff.mode.enabled)], [*self.equal]
+        guards = [*self.guards, *self.bound.guards, (autodiff.mode, "enabled", autodiff.mode.enabled)]
+        equal = [*self.equal]
         equal += [(group, "settings", dict(group.settings)) for group, _ in self.settings]
         for optimizer, _, _ in self.counts:
             guards.append((optimizer, "_counts", optimizer._counts))
@@ -132,7 +131,8 @@ class Program:
         """Run the calls on the values of these arguments; returns what the function would."""
         for one, array in zip(self.inputs, given, strict=True):
             one.load(array)
-        assert self.bound is not None
+        if self.bound is None or not self.bound.holds():
+            self.bound = Bound(self.calls)
         try:
             self.bound.run()
         except StoppedError as stopped:

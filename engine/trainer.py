@@ -253,10 +253,12 @@ class Trainer:
     def _many(self, together: Iterator[Many], so_far: resuming.SoFar) -> None:
         """Steps over single batches of which nobody wants to be told, many in one call."""
         for many in together:
-            done, error = self._training_step.run_many(self, many)
-            self.step += len(done)
-            for loss, count in done:
-                so_far.add(so_far.batches + 1, loss * self._share(count), count)
+            losses, error = self._training_step.run_many(self, many)
+            self.step += len(losses)
+            count = float(many.rows.shape[1])
+            share = self._share(count)
+            for loss in losses:
+                so_far.add(so_far.batches + 1, loss * share, count)
             if error is not None:
                 raise error from None
             if self.stop_reason is not None:

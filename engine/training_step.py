@@ -148,13 +148,13 @@ class TrainingStep:
         self.losses = losses
         return [(loss.item(), count) for loss, count in zip(losses, counts, strict=True)]
 
-    def run_many(self, trainer: "Trainer", many: "Many") -> tuple[list[tuple[float, float]], Exception | None]:
-        """Steps over these batches in one call: (loss, how much it counts) of each, and the error that ended them.
+    def run_many(self, trainer: "Trainer", many: "Many") -> tuple[list[float], Exception | None]:
+        """Steps over these batches in one call: the loss of each, and the error that ended them.
 
         The first one alone, where the recording does not fit, or there is none yet.
         """
-        steps, (wanted, size) = trainer.optimizer.steps, many.rows.shape
-        losses = np.empty(wanted, trainer.dtype)
+        steps, wanted = trainer.optimizer.steps, len(many.rows)
+        losses = np.empty(wanted, self.functions.dtype)
         told: Exception | None = None
         try:
             with np.errstate(all="ignore"):
@@ -167,8 +167,9 @@ class TrainingStep:
             self.functions.undo.put_back()
         if many.done == 0 and told is None:
             many.done = 1
-            return self.run(trainer, [(Tensor.wrap(many.rows[0], trainer.backend),)]), None
-        return [(loss, float(size)) for loss in losses[: many.done].tolist()], told
+            ((loss, _),) = self.run(trainer, [(Tensor.wrap(many.rows[0], trainer.backend),)])
+            return [loss], None
+        return losses[: many.done].tolist(), told
 
     # -- its parts -------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-/* What does an optimizer's step note in Python's objects? The same as Python's methods do, in a fraction of the time. */
+/* What is noted in Python's objects, or asked of them, so often that Python's own way takes too long? */
 
 static PyObject *name_counts, *name_version, *name_changed, *name_latest, *name_settings, *name_values, *name_rate;
 
@@ -45,4 +45,20 @@ static PyObject *set_rate(PyObject *self, PyObject *const *given, Py_ssize_t cou
     if (PyErr_Occurred()) return NULL;
     if (same) Py_RETURN_NONE;
     return PyObject_CallFunctionObjArgs(given[0], given[1], given[2], NULL);
+}
+
+/* extent(array): the first byte of its elements, and the one after the last. */
+static PyObject *extent(PyObject *self, PyObject *array)
+{
+    Py_buffer found;
+    if (PyObject_GetBuffer(array, &found, PyBUF_STRIDED_RO) != 0) return NULL;
+    long long start = (long long)(intptr_t)found.buf, end = start;
+    for (int i = 0; i < found.ndim && found.len > 0; i++) {
+        long long reach = (long long)(found.shape[i] - 1) * found.strides[i];
+        if (reach < 0) start += reach;
+        else end += reach;
+    }
+    if (found.len > 0) end += found.itemsize;
+    PyBuffer_Release(&found);
+    return Py_BuildValue("LL", start, end);
 }

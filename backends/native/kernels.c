@@ -127,6 +127,7 @@ static PyObject *use(PyObject *self, PyObject *arguments)
 static PyMethodDef functions[] = {
     KERNELS(ENTRY) CURVE_ENTRIES(relu, , , 0) CURVES(CURVE_ENTRIES)
     {"advance", (PyCFunction)(void (*)(void))advance, METH_FASTCALL, NULL},
+    {"extent", extent, METH_O, NULL},
     {"set_rate", (PyCFunction)(void (*)(void))set_rate, METH_FASTCALL, NULL},
     {"use", use, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL},
 };

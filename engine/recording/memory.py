@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from backends import native
 from backends.backend import Backend
 from backends.kernels.pair import Array
 from engine.value import Value
@@ -26,9 +27,10 @@ def address(array: Array) -> int:
 
 def extent(array: Array) -> tuple[int, int]:
     """The first byte of an array's elements, and the one after the last."""
+    if native.kernels is not None and isinstance(array, np.ndarray):
+        place: tuple[int, int] = native.kernels.extent(array)
+        return place
     start = end = address(array)
-    if array.flags.c_contiguous:
-        return start, start + int(array.nbytes)
     if array.size == 0:
         return start, end
     for length, stride in zip(array.shape, array.strides, strict=True):
@@ -44,7 +46,7 @@ def form(array: Array) -> tuple[Any, ...]:
 
 def same_place(a: Array, b: Array) -> bool:
     """Whether two arrays are the same elements in the same form."""
-    return address(a) == address(b) and form(a) == form(b)
+    return form(a) == form(b) and extent(a) == extent(b)
 
 
 def overlap(a: Array, b: Array) -> bool:
@@ -89,12 +91,13 @@ class Memory:
     def find(self, array: Array) -> tuple[int, int] | None:
         """Which known array holds this one, and how many bytes after its start; None where none does."""
         start, end = extent(array)
+        first_element = start if array.flags.c_contiguous else address(array)
         place = bisect.bisect(self._starts, start) - 1
         # Stretches may overlap (a matrix and one of its columns): an earlier one may reach farther.
         while place >= 0 and self._starts[place] >= start - self._longest:
             first, last, number = self._stretches[place]
             if first <= start and end <= last:
-                return number, address(array) - first
+                return number, first_element - first
             place -= 1
         return None
 

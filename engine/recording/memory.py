@@ -2,6 +2,7 @@
 
 import bisect
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,14 @@ from backends.kernels.pair import Array
 from engine.value import Value
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
+NO_ARRAYS = frozenset((*PLAIN, tuple, list, dict, slice, ModuleType))  # asked for an interface, a module looks long
 
 
 def is_array(value: Any) -> bool:
     """Whether this is an array of the host or of a device."""
-    return isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")
+    if isinstance(value, np.ndarray):
+        return True
+    return type(value) not in NO_ARRAYS and hasattr(value, "__cuda_array_interface__")
 
 
 def address(array: Array) -> int:

@@ -22,7 +22,7 @@ class DivergedError(Exception):
 
 
 class FiniteCheck:
-    """Looks at a step's losses and gradients before the weights change; the only place of a step that waits for them."""
+    """Looks at a step's losses and gradients before the weights change: the only place that waits for them."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend

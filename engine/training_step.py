@@ -192,10 +192,8 @@ class TrainingStep:
             return float(self._gatherer.given().samples if item[0] is None else len(item[0].array))
         return trainer._count(*self.functions.batch(item, first=1))
 
-    def _in_words(
-        self, trainer: "Trainer", error: DivergedError, group: list[Item], steps: int = 0
-    ) -> NotFiniteError:
-        """The error that a user reads; the model is still as the step left it, so many steps after the last told one."""
+    def _in_words(self, trainer: "Trainer", error: DivergedError, group: list[Item], steps: int = 0) -> NotFiniteError:
+        """The error that a user reads; the model is as the step left it, so many steps after the last one told."""
         x = self.functions.batch(group[error.loss or 0])[0]
         layer = first_not_finite(trainer.model, x if x.dtype.kind == "f" else x.to(dtype=trainer.dtype))
         what = "a gradient" if error.loss is None else "the loss"
@@ -205,8 +203,8 @@ class TrainingStep:
             else "the outputs of all layers are finite"
         )
         return NotFiniteError(
-            f"epoch {trainer.epoch + 1}, step {trainer.step + steps + 1}: {what} is not finite; {where}. The weights were left "
-            f"as they were. Try a smaller learning rate, or clip_norm=1.0."
+            f"epoch {trainer.epoch + 1}, step {trainer.step + steps + 1}: {what} is not finite; {where}. The weights "
+            f"were left as they were. Try a smaller learning rate, or clip_norm=1.0."
         )
 
 

@@ -4,6 +4,7 @@ import functools
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,12 @@ def test_wrong_arguments_are_errors_of_python():
     read_only = np.zeros(3)
     read_only.flags.writeable = False
     assert native.kernels.relu(np.ones(3), read_only) is False
+
+
+def test_every_header_is_shipped_and_has_the_extension_built_anew():
+    (extension,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["ext-modules"]
+    folder = ROOT / "backends" / "native"
+    assert sorted(extension["depends"]) == sorted(f"backends/native/{path.name}" for path in folder.glob("*.h"))
 
 
 def test_the_variable_switches_them_off():

@@ -157,11 +157,12 @@ def loss_and_optimizer(
     arguments: argparse.Namespace, loss: str, train: Dataset, rate: float | None
 ) -> dict[str, dict[str, Any]]:
     """The tables of both, as the options say; ``rate`` is the learning rate where they say none."""
+    weights = build.class_weight(arguments.class_weight, train)  # first: it says more of what is wrong
     return {
         "loss": {
             "name": loss,
             **parameters.chosen("loss", loss, arguments),
-            "class_weight": build.class_weight(arguments.class_weight, train),
+            "class_weight": weights,
         },
         "optimizer": {
             "name": arguments.optimizer,

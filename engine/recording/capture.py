@@ -250,12 +250,12 @@ class Capture(Generic[P, R]):
             if self._setups > TRIES:
                 self._give_up("it sets up parameters or state anew at every call", None)
         else:
-            self._keep(key, Program(recorder, output), expected, recorder.loose())
+            self._keep(key, Program(recorder, output), expected)
         return answer
 
-    def _keep(self, key: Any, program: Program, expected: Program | None, unsure: bool) -> None:
+    def _keep(self, key: Any, program: Program, expected: Program | None) -> None:
         """Keep a recording, at once where all that it reads is known, else where a second one is the same."""
-        if unsure:
+        if program.loose():
             difference = "nothing to compare with" if expected is None else Comparison(expected, program).difference()
             if difference is not None:
                 candidates = [one for one in self._candidates.get(key, []) if one is not expected and not one.stale()]

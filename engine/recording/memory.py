@@ -84,7 +84,7 @@ class Memory:
     def add(self, array: Array) -> None:
         """Know an array's memory; what lies within known memory is known already."""
         start, end = extent(array)
-        if self.find(array) is not None:
+        if self.holder(start, end) is not None:
             return
         place = bisect.bisect(self._starts, start)
         self._starts.insert(place, start)
@@ -95,18 +95,24 @@ class Memory:
     def find(self, array: Array) -> tuple[int, int] | None:
         """Which known array holds this one, and how many bytes after its start; None where none does."""
         start, end = extent(array)
-        first_element = start if array.flags.c_contiguous else address(array)
+        found = self.holder(start, end)
+        if found is None:
+            return None
+        return found[0], (start if array.flags.c_contiguous else address(array)) - found[1]
+
+    def holder(self, start: int, end: int) -> tuple[int, int] | None:
+        """Which known array holds the memory from a byte to another, and that array's first byte."""
         place = bisect.bisect(self._starts, start) - 1
         # Stretches may overlap (a matrix and one of its columns): an earlier one may reach farther.
         while place >= 0 and self._starts[place] >= start - self._longest:
             first, last, number = self._stretches[place]
             if first <= start and end <= last:
-                return number, first_element - first
+                return number, first
             place -= 1
         return None
 
     def __contains__(self, array: Array) -> bool:
-        return self.find(array) is not None
+        return self.holder(*extent(array)) is not None
 
     def nbytes(self) -> int:
         """How many bytes all of them hold."""

@@ -30,7 +30,7 @@ class Program:
     def __init__(self, recorder: Recorder, output: Output) -> None:
         self.calls = [Call(number, *call) for number, call in enumerate(recorder.calls)]
         self.inputs, self.output = recorder.inputs, output
-        self.buffers, self.constants = recorder.buffers, recorder.constants
+        self.buffers, self.constants, self._known = recorder.buffers, recorder.constants, recorder.known
         self.guards, self.equal = recorder.guards, recorder.equal
         self.settings, self.counts = recorder.settings, recorder.counts
         self.finals, self.events = list(recorder.finals.values()), recorder.events
@@ -42,6 +42,11 @@ class Program:
     def nbytes(self) -> int:
         """What its buffers hold."""
         return self.buffers.nbytes()
+
+    def loose(self) -> bool:
+        """Whether a call reads an array from outside that nobody is known to keep: a second recording must agree."""
+        places = {place for call in self.calls for place in call.extents}
+        return any(self.buffers.holder(*place) is None and self._known.holder(*place) is None for place in places)
 
     def prepare(self) -> None:
         """Make it ready to be replayed: spare copies, join neighbours, lay out the memory."""

@@ -449,17 +449,6 @@ class Recorder:
         self.calls.append((back.backward, (), {}))
         return back.made
 
-    # -- what came of it -------------------------------------------------------------------------------
-
-    def loose(self) -> bool:
-        """Whether a call reads an array from outside that nobody is known to keep: a second recording must agree."""
-        for function, inputs, options in self.calls:
-            described: Any = getattr(getattr(function, "__self__", None), "described", tuple)()
-            for array in arrays_in((inputs, options, described)):
-                if array.size and array not in self.buffers and array not in self.known:
-                    return True
-        return False
-
 
 def _is_complete(tensor: Any) -> bool:
     """Whether a tensor has its array already: its class may be a user's, with an __init__ that is still at work."""

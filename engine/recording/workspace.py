@@ -41,8 +41,8 @@ def _uses(calls: Sequence[Call], buffers: Memory) -> dict[int, tuple[int, int, b
     """For each buffer that is used: the first call, the last, and whether only kernels touch it."""
     uses: dict[int, tuple[int, int, bool]] = {}
     for place, call in enumerate(calls):
-        for array in call.arrays:
-            found = buffers.find(array)
+        for start, end in call.extents:
+            found = buffers.holder(start, end)
             if found is None:
                 continue
             first, _, plain = uses.get(found[0], (place, place, True))
@@ -93,7 +93,7 @@ def _on(call: Call, buffers: Memory, moved: dict[int, Array]) -> Call:
             return slice(*(replaced(one) for one in (value.start, value.stop, value.step)))
         return value
 
-    if not any(buffers.find(one) is not None for one in call.arrays):
+    if all(buffers.holder(start, end) is None for start, end in call.extents):
         return call
     inputs = tuple(replaced(one) for one in call.inputs)
     return replace(call, inputs=inputs, options={name: replaced(one) for name, one in call.options.items()})

@@ -31,7 +31,7 @@ MAPPED_GIGABYTES = 2.0
 ROWS_BOUND = 1.25  # of the slowest sample to the fastest
 RATE_BOUND, MEMORY_BOUND = 0.8, 0.25  # of the rate in memory; of the file's size
 SECONDS = 0.1  # of one block
-EPOCH_BLOCKS = 5  # epochs are timed for as many blocks: a fit records its steps anew
+EPOCH_BLOCKS = 5  # epochs are timed for as many blocks: a fit has checks of its data and a recording before it
 LIMIT = 900.0  # seconds for one answer
 MEMORY = Path("/proc/meminfo")
 

@@ -62,14 +62,14 @@ def _parts(trainer: "Trainer") -> list[Any]:
 
 
 class Repeated:
-    """A function of tensors that is recorded for those sizes that come often, more than ``often`` times.
+    """A function of tensors that is recorded for a size of these after it has run so often as it stands.
 
     Attributes:
         recorded: the captured function.
     """
 
-    def __init__(self, function: Callable[..., Any], often: int) -> None:
-        self.function, self.recorded, self.often = function, capture(function), often
+    def __init__(self, function: Callable[..., Any], runs_before: int) -> None:
+        self.function, self.recorded, self.runs_before = function, capture(function), runs_before
         self._calls: dict[Any, int] = {}
 
     def run_over(self, outputs: Any, *inputs: Tensor) -> int:
@@ -81,11 +81,12 @@ class Repeated:
         self.recorded.release()
 
     def __call__(self, *inputs: Any) -> Any:
+        # By shape alone: what else differs, a dtype for example, is another recording of the captured function.
         size = tuple([one.array.shape if type(one) is Tensor else None for one in inputs])
         calls = self._calls.get(size)
         if calls is None and len(self._calls) < SIZES:
             calls = self._calls[size] = 0
-        if calls is not None and calls >= self.often:
+        if calls is not None and calls >= self.runs_before:
             return self.recorded(*inputs)
         if calls is not None:
             self._calls[size] = calls + 1

@@ -252,17 +252,21 @@ class Trainer:
 
     def _many(self, together: Iterator[Many], so_far: resuming.SoFar) -> None:
         """Steps over single batches of which nobody wants to be told, many in one call."""
-        for many in together:
-            losses, error = self._training_step.run_many(self, many)
-            self.step += len(losses)
-            count = float(many.rows.shape[1])
-            share = self._share(count)
-            for loss in losses:
-                so_far.add(so_far.batches + 1, loss * share, count)
-            if error is not None:
-                raise error from None
-            if self.stop_reason is not None:
-                break
+        behind = self.optimizer.steps - self.step
+        try:
+            for many in together:
+                losses, error = self._training_step.run_many(self, many)
+                self.step += len(losses)
+                count = float(many.rows.shape[1])
+                share = self._share(count)
+                for loss in losses:
+                    so_far.add(so_far.batches + 1, loss * share, count)
+                if error is not None:
+                    raise error from None
+                if self.stop_reason is not None:
+                    break
+        finally:  # where an interruption came between a call and its counting
+            self.step = max(self.step, self.optimizer.steps - behind)
 
     def _group(self, group: list[Any], so_far: resuming.SoFar) -> None:
         """One optimizer step over one batch or several; then who listens is told of each batch."""

@@ -1,4 +1,4 @@
-"""How is one step of a training taken? Recorded where that may be; whole, or not at all; its losses told in numbers."""
+"""How is one step of a training taken, or many? Recorded where that may be; each whole, or not at all."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -77,7 +77,7 @@ class TrainingStep:
         self._gathers = False
         if not self._keeps_weights and may_be_recorded(trainer):
             self._whole, self._gradients, self._finish = (
-                Repeated(one, often=0) for one in (functions.whole, functions.gradients, functions.finish)
+                Repeated(one, runs_before=0) for one in (functions.whole, functions.gradients, functions.finish)
             )
             self._gathers = batches.gatherable
 
@@ -148,18 +148,20 @@ class TrainingStep:
         self.losses = losses
         return [(loss.item(), count) for loss, count in zip(losses, counts, strict=True)]
 
-    def run_many(self, trainer: "Trainer", many: "Many") -> tuple[list[float], Exception | None]:
+    def run_many(self, trainer: "Trainer", many: "Many") -> tuple[list[float], BaseException | None]:
         """Steps over these batches in one call: the loss of each, and the error that ended them.
 
         The first one alone, where the recording does not fit, or there is none yet.
         """
         steps, wanted = trainer.optimizer.steps, len(many.rows)
         losses = np.empty(wanted, self.functions.dtype)
-        told: Exception | None = None
+        told: BaseException | None = None
         try:
             with np.errstate(all="ignore"):
                 rows = Tensor.wrap(many.rows, trainer.backend)
                 many.done = self._whole.run_over(losses, rows) if isinstance(self._whole, Repeated) else 0
+        except KeyboardInterrupt as error:  # between two steps
+            many.done, told = trainer.optimizer.steps - steps, error
         except Exception as error:
             many.done = trainer.optimizer.steps - steps
             failed: list[Item] = [(Tensor.wrap(many.rows[many.done], trainer.backend),)]

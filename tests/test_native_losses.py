@@ -400,7 +400,7 @@ def fails(check, *given):
 
     sequence = native.kernels.Sequence()
     assert sequence.extend(lambda: check(*given), (), {})
-    sequence.otherwise(complain, (), {})
+    sequence.otherwise(sequence.length() - 1, complain, (), {})
     answer = sequence.run()
     return answer is not None and isinstance(answer[1], ValueError)
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import signal
 import weakref
 
 import numpy as np
@@ -838,3 +839,23 @@ def test_a_copy_of_a_trainer_trains_by_itself():
     assert snapshot(other) == snapshot(trainer)
     assert other.evaluate(samples()) == trainer.evaluate(samples())
     assert math.isfinite(other.evaluate(samples())["loss"])
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="an alarm interrupts between two steps")
+def test_what_is_interrupted_has_counted_its_steps():
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    trainer = trainer_of(net(en.ReLU()))
+    data = samples()
+    trainer.fit(data, epochs=2, batch_size=BATCH)  # recorded, and soon many steps in a call
+    usual = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(20):
+            signal.setitimer(signal.ITIMER_REAL, 0.003)
+            with pytest.raises(KeyboardInterrupt):
+                trainer.fit(data, epochs=100_000, batch_size=BATCH)
+            assert trainer.step == trainer.optimizer.steps
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, usual)

@@ -123,6 +123,20 @@ def _holds_itself(call: Call, array: Array) -> bool:
 # -- neighbours ------------------------------------------------------------------------------------------
 
 
+def without_work(calls: Sequence[Call]) -> list[Call]:
+    """The calls without the temporary arrays of those kernels that compiled C computes without any."""
+    trial = native.sequence()
+
+    def spared(call: Call) -> Call:
+        compiled = getattr(call.function, "compiled", None)
+        if trial is None or compiled is None or call.options.get("work") is None or call.inputs[0] is not np:
+            return call
+        taken = trial.extend(compiled, call.inputs[1:], call.options)
+        return replace(call, options={**call.options, "work": None}) if taken else call
+
+    return [spared(call) for call in calls]
+
+
 def joined(calls: Sequence[Call], pinned: Memory) -> list[Call]:
     """The calls with linear maps and activations made in one pass, forward and backward, where C can do that."""
     trial = native.sequence()

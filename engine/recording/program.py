@@ -9,7 +9,7 @@ from backends import native
 from engine import autodiff
 from engine.recording.arguments import Output
 from engine.recording.binding import Bound, StoppedError
-from engine.recording.joining import Call, joined, without_copies
+from engine.recording.joining import Call, joined, without_copies, without_work
 from engine.recording.memory import PLAIN, Memory, arrays_in
 from engine.recording.recorder import Recorder
 from engine.recording.workspace import share
@@ -51,7 +51,7 @@ class Program:
     def prepare(self) -> None:
         """Make it ready to be replayed: spare copies, join neighbours, lay out the memory."""
         pinned = self._pinned()
-        calls = joined(without_copies(self.calls, self.buffers, pinned), pinned)
+        calls = without_work(joined(without_copies(self.calls, self.buffers, pinned), pinned))
         self.calls, self.buffers = share(calls, self.buffers, pinned)
 
     def _leave(self, done: int) -> None:

@@ -43,8 +43,8 @@ RUNS = {
     for run in (
         Run("mnist-dropout", "mnist", MNIST_NET, 128, 0.2, "adam", 1e-3, 1),
         Run("mnist", "mnist", MNIST_NET, 128, 0.0, "adam", 1e-3, 1),
-        Run("digits-adam", "digits", (64, 64, 10), 32, 0.0, "adam", 1e-3, 20),
-        Run("digits-sgd", "digits", (64, 64, 10), 32, 0.0, "sgd", 0.01, 20),
+        Run("digits-adam", "digits", (64, 64, 10), 32, 0.0, "adam", 1e-3, 100),
+        Run("digits-sgd", "digits", (64, 64, 10), 32, 0.0, "sgd", 0.01, 100),
     )
 }
 BOUNDS = {("mnist-dropout", "torch"): 1.8, ("mnist", "sklearn"): 3.0, ("digits-adam", "sklearn"): 10.0}

@@ -28,7 +28,7 @@ static PyObject *advance(PyObject *self, PyObject *const *given, Py_ssize_t coun
     return NULL;
 }
 
-/* set_rate(method, stretch, group): method(stretch, group), unless the learning rate is the number that is set already. */
+/* set_rate(method, stretch, group): method(stretch, group), unless the learning rate is the number that is set. */
 static PyObject *set_rate(PyObject *self, PyObject *const *given, Py_ssize_t count)
 {
     if (count != 3) {

@@ -1,4 +1,4 @@
-/* What comes before and after the products of a linear map? Its bias, its bias's gradient, each with ReLU's in one pass. */
+/* What comes before and after the products of a linear map? Its bias and the bias's gradient, with ReLU's too. */
 
 #ifdef REAL
 

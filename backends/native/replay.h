@@ -1,4 +1,4 @@
-/* How does a recorded step cost next to nothing in Python? A Replay sees whether it fits, takes its arguments, and runs.
+/* How does a recorded step cost next to nothing in Python? A Replay sees whether it fits, loads arguments and runs.
  *
  * It is asked first. Where anything is not as it was recorded (an argument's shape, a layer's mode, a setting), it has
  * done nothing and answers NotImplemented: Python then finds or records what fits.
@@ -208,7 +208,7 @@ static PyObject *replay_call(PyObject *object, PyObject *arguments, PyObject *na
 }
 
 /* over(arguments, first, outputs): steps first, first + 1, ... on the parts of the arguments along their first axis;
- * the outputs (steps, ...) are filled from there on. How many steps there were; NotImplemented where they do not fit. */
+ * the outputs (steps, ...) are filled from there on. The number of steps; NotImplemented where they do not fit. */
 static PyObject *replay_over(PyObject *object, PyObject *parameters)
 {
     Replay *self = (Replay *)object;

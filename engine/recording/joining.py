@@ -167,6 +167,7 @@ def _join_forward(calls: list[Call], linear: Call, trial: Any, pinned: Memory) -
     if fused is None or not same_place(activation.inputs[1], total):
         return
     y = activation.options["y"]
+    # The activation is made earlier than it was recorded: all that it reads is the sum, and nobody may need what y held.
     if any(call.touches(y) for call in calls[first : users[1]]):
         return
     # Where nobody else reads the sum, the activation takes its place.
@@ -192,6 +193,7 @@ def _join_backward(calls: list[Call], activation: Call, trial: Any) -> None:
     db = linear.options.get("db")
     if linear.kernel is not Linear.backward or db is None or not same_place(linear.inputs[1], dx):
         return
+    # The sum is made earlier: it reads dx alone, and nobody may need what db held.
     if any(call.touches(db) for call in calls[first : users[1]]):
         return
     fused = native.FUSED_BACKWARD[activation.kernel]

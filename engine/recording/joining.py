@@ -167,7 +167,7 @@ def _join_forward(calls: list[Call], linear: Call, trial: Any, pinned: Memory) -
     if fused is None or not same_place(activation.inputs[1], total):
         return
     y = activation.options["y"]
-    # The activation is made earlier than it was recorded: all that it reads is the sum, and nobody may need what y held.
+    # The activation is made earlier than it was recorded: it reads the sum alone, and nobody may need what y held.
     if any(call.touches(y) for call in calls[first : users[1]]):
         return
     # Where nobody else reads the sum, the activation takes its place.

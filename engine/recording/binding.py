@@ -40,11 +40,13 @@ class Bound:
     """
 
     def __init__(self, calls: Sequence[Call]) -> None:
-        self.calls = calls
         self.sequence = native.sequence()
         self.numbers: list[int] = []
         self.guards: list[tuple[Any, str, Any]] = []
-        if self.sequence is not None:
+        if self.sequence is None:
+            self._plain = [(call.function, call.inputs, call.options) for call in calls]
+            self.numbers = [call.number for call in calls]
+        else:
             for call in calls:
                 if not self._compiled(call):
                     self.sequence.append(call.function, call.inputs, call.options)
@@ -108,13 +110,13 @@ class Bound:
             raise StoppedError(self.numbers[stopped[0]], stopped[1])
 
     def _run_in_python(self) -> None:
-        number = 0
+        done = 0
         try:
-            for call in self.calls:
-                number = call.number
-                call.function(*call.inputs, **call.options)
+            for function, inputs, options in self._plain:
+                function(*inputs, **options)
+                done += 1
         except BaseException as error:
-            raise StoppedError(number, error) from error
+            raise StoppedError(self.numbers[done], error) from error
 
 
 # -- checks that C makes ---------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ def test_the_command_measures_all_three_and_names_who_is_missing(tmp_path, capsy
     assert main([*TINY, *missing, "--json", str(path)]) == 0
     printed, result = capsys.readouterr().out, json.loads(path.read_text())["result"]
     assert set(result["import"]) == {"engine", "numpy"}
-    assert set(result["first_step"]) == {"captured", "eager"}
+    assert set(result["first_step"]) == {"captured", "many", "eager"}
     assert result["loss"]["captured"] == result["loss"]["eager"] > 0
     assert result["first_step"]["eager"]["median"] > result["import"]["engine"]["median"] > 0
     assert set(result["installed"]) == {"engine"}

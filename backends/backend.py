@@ -37,8 +37,9 @@ class Backend:
         self.device = device
         self.xp = xp
         self.overrides = _Table({} if overrides is None else overrides)
-        if type(self).kernel is Backend.kernel:  # the hot path looks it up without a frame
-            self.kernel = self.overrides.__getitem__  # type: ignore[method-assign, assignment]
+        if type(self).kernel is Backend.kernel:
+            # The hot path looks it up without a frame.
+            self.kernel = self.overrides.__getitem__  # type: ignore[method-assign, assignment]  # does the same
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Backend":
         return self  # a device is one thing, however many copies of a model refer to it

@@ -24,15 +24,23 @@ class Watching:
         self._before.append((owner, name, vars(owner).get(name, MISSING)))
         setattr(owner, name, new)
 
-    def watch(self, owner: Any, name: str, instead: Callable[..., Any]) -> None:
-        """Have ``instead(original, ...)`` called for a method of a class, or a function where a module looks it up."""
-        original = vars(owner)[name]
+    def watched(self, original: Callable[..., Any], instead: Callable[..., Any]) -> Callable[..., Any]:
+        """``instead(original, ...)`` where it is worth telling, the original everywhere else."""
+        listens = self.listens
 
         @functools.wraps(original)
-        def watched(*inputs: Any, **options: Any) -> Any:
-            return instead(original, *inputs, **options) if self.listens() else original(*inputs, **options)
+        def called(*inputs: Any, **options: Any) -> Any:
+            return instead(original, *inputs, **options) if listens() else original(*inputs, **options)
 
-        self.replace(owner, name, watched)
+        return called
+
+    def watch(self, owner: Any, name: str, instead: Callable[..., Any]) -> None:
+        """Have ``instead(original, ...)`` called for a method of a class, or a function where a module looks it up."""
+        found = vars(owner)[name]
+        if isinstance(found, staticmethod):
+            self.replace(owner, name, staticmethod(self.watched(found.__func__, instead)))
+        else:
+            self.replace(owner, name, self.watched(found, instead))
 
     def put_back(self) -> None:
         """Leave everything as it was."""

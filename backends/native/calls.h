@@ -5,7 +5,7 @@
  * computes. A Call knows nothing of Python, so that a list of them runs without it.
  */
 
-enum { MOST_ARRAYS = 10, MOST_SIZES = 6, MOST_NUMBERS = 10, MOST_DIMENSIONS = 8 };
+enum { MOST_ARRAYS = 10, MOST_SIZES = 6, MOST_NUMBERS = 10 };
 
 /* A number of Python, or one that an array holds: that is read anew whenever the call runs. */
 typedef struct {

@@ -1,7 +1,5 @@
 /* How are recorded calls run again? A Sequence: calls of kernels and of Python's functions, in order, in one loop. */
 
-enum { MOST_STEPS = 1 << 20 };
-
 typedef struct {
     Call call;           /* call.run is NULL for a function of Python */
     Given given;         /* the arrays that the call works on, held for as long as the sequence lives */
@@ -184,15 +182,6 @@ static PyObject *sequence_length(PyObject *self, PyObject *unused)
     return PyLong_FromSsize_t(((Sequence *)self)->count);
 }
 
-/* compiled() -> how many of the entries need no Python. */
-static PyObject *sequence_compiled(PyObject *self, PyObject *unused)
-{
-    Sequence *sequence = (Sequence *)self;
-    Py_ssize_t compiled = 0;
-    for (Py_ssize_t i = 0; i < sequence->count; i++) compiled += sequence->entries[i]->call.run != NULL;
-    return PyLong_FromSsize_t(compiled);
-}
-
 static int sequence_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Sequence *sequence = (Sequence *)self;
@@ -225,8 +214,7 @@ static void sequence_free(PyObject *self)
 static PyMethodDef sequence_methods[] = {
     {"extend", sequence_extend, METH_VARARGS, NULL},       {"append", sequence_append, METH_VARARGS, NULL},
     {"otherwise", sequence_otherwise, METH_VARARGS, NULL}, {"run", sequence_run, METH_NOARGS, NULL},
-    {"length", sequence_length, METH_NOARGS, NULL},        {"compiled", sequence_compiled, METH_NOARGS, NULL},
-    {NULL, NULL, 0, NULL},
+    {"length", sequence_length, METH_NOARGS, NULL},        {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot sequence_slots[] = {

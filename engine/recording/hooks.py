@@ -5,7 +5,6 @@ ones, and a few attributes tell when they are read or set. In other threads, and
 these do what the originals do; afterwards the originals are put back.
 """
 
-import functools
 import sys
 from collections.abc import Callable
 from types import MethodType
@@ -30,17 +29,17 @@ from engine.recording.memory import arrays_in
 from engine.recording.recorder import Recorder
 from engine.tensor import Tensor
 from engine.value import Value
+from engine.watching import MISSING, Watching
 
-MISSING = object()
 tensors = sys.modules[Tensor.__module__]  # engine.tensor is a function
 
 
-class Hooks:
+class Hooks(Watching):
     """A block in which a recorder hears of all that kernels do not tell."""
 
     def __init__(self, recorder: Recorder) -> None:
+        super().__init__(recorder.listens)
         self.recorder = recorder
-        self._before: list[tuple[Any, str, Any]] = []
 
     def __enter__(self) -> None:
         try:
@@ -51,45 +50,13 @@ class Hooks:
             self._optimizers()
             self._refusals()
         except BaseException:
-            self._restore()
+            self.put_back()
             raise
 
     def __exit__(self, *error: object) -> None:
-        self._restore()
+        self.put_back()
 
-    # -- replacing and putting back --------------------------------------------------------------------
-
-    def _replace(self, owner: Any, name: str, new: Any) -> None:
-        self._before.append((owner, name, vars(owner).get(name, MISSING)))
-        setattr(owner, name, new)
-
-    def _restore(self) -> None:
-        while self._before:
-            owner, name, before = self._before.pop()
-            if before is MISSING:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, before)
-
-    def _watching(self, original: Callable[..., Any], instead: Callable[..., Any]) -> Callable[..., Any]:
-        """``instead(original, ...)`` where the recorder listens, the original everywhere else."""
-        listens = self.recorder.listens
-
-        @functools.wraps(original)
-        def watched(*inputs: Any, **options: Any) -> Any:
-            return instead(original, *inputs, **options) if listens() else original(*inputs, **options)
-
-        return watched
-
-    def _watch(self, owner: Any, name: str, instead: Callable[..., Any]) -> None:
-        """Watch a method of a class, or a function where a module looks it up."""
-        before = vars(owner)[name]
-        new: Any
-        if isinstance(before, staticmethod):
-            new = staticmethod(self._watching(before.__func__, instead))
-        else:
-            new = self._watching(before, instead)
-        self._replace(owner, name, new)
+    # -- ways of watching ------------------------------------------------------------------------------
 
     def _refuse(self, owner: Any, name: str, why: str) -> None:
         """Note that a function that calls this cannot be recorded."""
@@ -98,7 +65,7 @@ class Hooks:
             self.recorder.refuse(why)
             return original(*inputs, **options)
 
-        self._watch(owner, name, refusing)
+        self.watch(owner, name, refusing)
 
     def _again(self, owner: Any, name: str) -> None:
         """Have every replay call this method again, with the same arguments."""
@@ -113,7 +80,7 @@ class Hooks:
                 self.recorder.action(original, *inputs)
             return result
 
-        self._watch(owner, name, repeated)
+        self.watch(owner, name, repeated)
 
     def _keeps(self, owner: Any, name: str, array_of: Callable[[Any], Array]) -> None:
         """Note that what this returns is made once and kept from call to call."""
@@ -124,7 +91,7 @@ class Hooks:
             self.recorder.persists(array_of(result))
             return result
 
-        self._watch(owner, name, kept)
+        self.watch(owner, name, kept)
 
     # -- what is watched -------------------------------------------------------------------------------
 
@@ -148,7 +115,7 @@ class Hooks:
             (Tensor, "_gradient", recorder.gradient_read, recorder.gradient_set),
             (Layer, "training", mode_read, mode_set),
         ):
-            self._replace(owner, name, WatchedAttribute(owner, name, recorder, is_read, is_set))
+            self.replace(owner, name, WatchedAttribute(owner, name, recorder, is_read, is_set))
 
     def _graph(self) -> None:
         """A user's own operations are called again by every replay; views stay views, and copies are made anew."""
@@ -174,10 +141,10 @@ class Hooks:
                 y = original(backend, x, index)
             return recorder.picked(backend, x, index, y)
 
-        self._watch(value, "_user_forward", user_forward)
-        self._watch(autodiff.Node, "__init__", make_node)
-        self._watch(autodiff.Node, "gradients", gradients)
-        self._watch(shape, "picked", picked)
+        self.watch(value, "_user_forward", user_forward)
+        self.watch(autodiff.Node, "__init__", make_node)
+        self.watch(autodiff.Node, "gradients", gradients)
+        self.watch(shape, "picked", picked)
         self._keeps(loss_operations, "_rows", lambda rows: rows)
 
     def _tensors(self) -> None:
@@ -201,11 +168,11 @@ class Hooks:
             recorder.constant(array, data)
             return array
 
-        self._watch(Tensor, "__init__", make_tensor)
-        self._watch(Tensor, "touched", touched)
-        self._watch(Tensor, "accumulate", accumulate)
+        self.watch(Tensor, "__init__", make_tensor)
+        self.watch(Tensor, "touched", touched)
+        self.watch(Tensor, "accumulate", accumulate)
         for module in (tensors, operators):
-            self._watch(module, "host_array", host_array)
+            self.watch(module, "host_array", host_array)
 
     def _layers_and_losses(self) -> None:
         """Settings that are numbers of a kernel, arrays that are kept, and checks of values."""
@@ -243,21 +210,21 @@ class Hooks:
             if undo.buffers or undo.random_layers:
                 recorder.action(MethodType(original, undo))
 
-        self._watch(BatchNorm, "forward", normalize)
-        self._watch(RandomLayer, "moved", move)
-        self._watch(RandomLayer, "_counter_beside", counter)
-        self._watch(Loss, "_beside", beside)
+        self.watch(BatchNorm, "forward", normalize)
+        self.watch(RandomLayer, "moved", move)
+        self.watch(RandomLayer, "_counter_beside", counter)
+        self.watch(Loss, "_beside", beside)
         self._keeps(Gatherer, "everything", lambda array: array)
         self._again(Gatherer, "gather")
         self._again(FiniteCheck, "require")
-        self._watch(Undo, "remember", remember)
+        self.watch(Undo, "remember", remember)
         self._again(Loss, "_check_classes")
         self._again(Loss, "_check_range")
         self._again(Loss, "_check_weights")
         self._again(BinaryCrossEntropy, "_check_probabilities")
         self._keeps(CrossEntropy, "_class_weights", lambda weights: weights.array)
         for kind in (Metric, FunctionMetric):
-            self._watch(kind, "update", count)
+            self.watch(kind, "update", count)
 
     def _optimizers(self) -> None:
         """The layout of the parameters is part of a recording; numbers and counts of a step are worked out anew."""
@@ -306,13 +273,13 @@ class Hooks:
             for array in mean._averages:
                 recorder.persists(array)
 
-        self._watch(Optimizer, "buffers", buffers)
-        self._watch(Optimizer, "zero_grad", zero_grad)
-        self._watch(Optimizer, "step", step)
-        self._watch(Optimizer, "_alike", alike)
-        self._watch(Optimizer, "_set_scalars", set_scalars)
+        self.watch(Optimizer, "buffers", buffers)
+        self.watch(Optimizer, "zero_grad", zero_grad)
+        self.watch(Optimizer, "step", step)
+        self.watch(Optimizer, "_alike", alike)
+        self.watch(Optimizer, "_set_scalars", set_scalars)
         self._again(Optimizer, "_advance")
-        self._watch(ExponentialMovingAverage, "update", average)
+        self.watch(ExponentialMovingAverage, "update", average)
 
     def _refusals(self) -> None:
         """What no replay could do again."""
@@ -336,10 +303,10 @@ class Hooks:
             self.recorder.refuse("the learning rate is set (give a schedule instead)")
             original(optimizer, rate)
 
-        self._watch(forms, "_array", raw)
+        self.watch(forms, "_array", raw)
         rate: Any = vars(Optimizer)["learning_rate"]
-        watched = property(self._watching(rate.fget, rate_read), self._watching(rate.fset, rate_set))
-        self._replace(Optimizer, "learning_rate", watched)
+        watched = property(self.watched(rate.fget, rate_read), self.watched(rate.fset, rate_set))
+        self.replace(Optimizer, "learning_rate", watched)
 
 
 class WatchedAttribute:

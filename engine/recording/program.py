@@ -77,7 +77,7 @@ class Program:
         guards = [*self.guards, *self.bound.guards, (autodiff.mode, "enabled", autodiff.mode.enabled)]
         equal = [*self.equal]
         equal += [(group, "settings", dict(group.settings)) for group, _ in self.settings]
-        for optimizer, _, _ in self.counts:
+        for optimizer, _ in self.counts:
             guards.append((optimizer, "_counts", optimizer._counts))
             equal.append((optimizer, "_uneven_steps", optimizer._uneven_steps))
         numbers = self.bound.numbers
@@ -117,13 +117,7 @@ class Program:
             for name, value in constants.items():
                 if settings[name] != value:
                     return False
-        for optimizer, members, apart in self.counts:
-            counts = optimizer._counts
-            first = counts[members[0]]
-            for member, difference in zip(members, apart, strict=True):
-                if counts[member] - first != difference:
-                    return False
-        return True
+        return all(len({optimizer._counts[one] for one in members}) == 1 for optimizer, members in self.counts)
 
     def stale(self) -> bool:
         """Whether an array that it works on was replaced, so that it can never run again."""

@@ -52,7 +52,7 @@ class Recorder:
         self.guards: list[tuple[Any, str, Any]] = []
         self.equal: list[tuple[Any, str, Any]] = []
         self.settings: list[tuple[Any, dict[str, Any]]] = []
-        self.counts: list[tuple[Any, list[int], list[int]]] = []
+        self.counts: list[tuple[Any, list[int]]] = []
         self.finals: dict[tuple[int, str], tuple[Any, str, Any]] = {}
         self.events: list[tuple[int, Any, str, Any]] = []
         self.inputs: list[Input] = []
@@ -345,7 +345,7 @@ class Recorder:
     def step_together(self, optimizer: Optimizer, members: list[int]) -> None:
         """These take a step as one: where it depends on how many they took, they must have taken as many."""
         if self.listens() and type(optimizer).corrections is not Optimizer.corrections:
-            self.counts.append((optimizer, members, [0] * len(members)))
+            self.counts.append((optimizer, members))
 
     # -- arrays that no kernel makes -------------------------------------------------------------------
 

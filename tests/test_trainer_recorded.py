@@ -6,6 +6,7 @@ import weakref
 
 import numpy as np
 import pytest
+import test_capture
 
 import engine as en
 from backends import native
@@ -125,26 +126,7 @@ def compare(recordings, make, data, *, run=None, programs=None, record=None, epo
 
 # -- every layer, loss and optimizer -----------------------------------------------------------------------
 
-LAYERS = {
-    "relu": lambda: (en.ReLU(),),
-    "leaky relu": lambda: (en.LeakyReLU(0.1),),
-    "elu": lambda: (en.ELU(0.7),),
-    "gelu": lambda: (en.GELU(),),
-    "silu": lambda: (en.SiLU(),),
-    "softplus": lambda: (en.Softplus(),),
-    "sigmoid": lambda: (en.Sigmoid(),),
-    "tanh": lambda: (en.Tanh(),),
-    "softmax": lambda: (en.Softmax(),),
-    "maxout": lambda: (en.Maxout(WIDTH, WIDTH, 3),),
-    "dropout": lambda: (en.Dropout(0.3), en.Tanh(), en.Dropout(0.5)),
-    "batch norm": lambda: (en.BatchNorm(WIDTH), en.ReLU()),
-    "batch norm, plain": lambda: (en.BatchNorm(WIDTH, affine=False), en.ReLU()),
-    "layer norm": lambda: (en.LayerNorm(WIDTH), en.ReLU()),
-    "stochastic depth": lambda: (en.StochasticDepth(en.Sequential(en.Linear(WIDTH, WIDTH), en.ReLU()), drop=0.4),),
-    "residual": lambda: (en.Residual(en.Sequential(en.Linear(WIDTH, WIDTH), en.Tanh())),),
-    "flatten": lambda: (en.Flatten(), en.ReLU()),
-    "everything": lambda: tuple(rich())[1:-1],
-}
+LAYERS = test_capture.LAYERS | {"everything": lambda: tuple(rich())[1:-1]}
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -155,22 +137,7 @@ def test_layers(name, recordings):
     compare(recordings, make, samples(), programs=2)
 
 
-LOSSES = {
-    "cross-entropy": (lambda: en.CrossEntropy(), "labels"),
-    "cross-entropy, sum": (lambda: en.CrossEntropy(reduction="sum"), "labels"),
-    "cross-entropy, probabilities": (lambda: en.CrossEntropy(), "probabilities"),
-    "cross-entropy, class weights": (lambda: en.CrossEntropy(class_weight=[1.0, 2.0, 0.5, 1.0]), "labels"),
-    "cross-entropy, smoothed": (lambda: en.CrossEntropy(label_smoothing=0.1), "labels"),
-    "cross-entropy, both": (lambda: en.CrossEntropy(label_smoothing=0.1, class_weight=[1.0, 2.0, 0.5, 1.0]), "labels"),
-    "cross-entropy, soft": (lambda: en.CrossEntropy(0.1, class_weight=[1.0, 2.0, 0.5, 1.0]), "probabilities"),
-    "squared error": (lambda: en.SquaredError(0.5), "numbers"),
-    "mean squared error": (lambda: en.MeanSquaredError(), "numbers"),
-    "mean absolute error": (lambda: en.MeanAbsoluteError(), "numbers"),
-    "huber": (lambda: en.Huber(0.5), "numbers"),
-    "binary cross-entropy": (lambda: en.BinaryCrossEntropy(from_logits=True), "bits"),
-    "logistic": (lambda: en.Logistic(), "signs"),
-    "hinge": (lambda: en.Hinge(0.5), "labels"),
-}
+LOSSES = test_capture.LOSSES
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -195,21 +162,9 @@ def test_a_loss_of_probabilities(recordings):
     compare(recordings, make, samples("bits"), programs=2)
 
 
-OPTIMIZERS = {
-    "sgd": lambda p: en.SGD(p, 0.1),
-    "momentum": lambda p: en.SGD(p, 0.05, momentum=0.9, weight_decay=0.01),
-    "nesterov": lambda p: en.SGD(p, 0.05, momentum=0.9, nesterov=True),
-    "adagrad": lambda p: en.Adagrad(p, 0.05),
-    "rmsprop": lambda p: en.RMSprop(p, 0.01, momentum=0.5),
-    "adam": lambda p: en.Adam(p, 0.01, weight_decay=0.01),
-    "adamw": lambda p: en.AdamW(p, 0.01),
-    "nadam": lambda p: en.NAdam(p, 0.01),
-    "lion": lambda p: en.Lion(p, 0.01, weight_decay=0.1),
-    "cosine": lambda p: en.Adam(p, en.Warmup(5, en.Cosine(0.05, 90))),
-    "one cycle": lambda p: en.SGD(p, en.OneCycle(0.2, 100), momentum=0.9),
+OPTIMIZERS = test_capture.OPTIMIZERS | {
     "step": lambda p: en.NAdam(p, en.Step(0.02, every=30)),
     "plateau": lambda p: en.AdamW(p, en.ReduceOnPlateau(0.02, factor=0.5, patience=0, threshold=0.2)),
-    "groups": lambda p: en.Adam([{"params": p[:1], "learning_rate": 0.1, "beta1": 0.5}, {"params": p[1:]}], 0.01),
 }
 
 

@@ -86,8 +86,8 @@ def draw(result: dict[str, Any], path: Path) -> None:
     from matplotlib.ticker import LogLocator, NullLocator
 
     who, runs = result["contestants"], result["runs"]
-    figure = Figure(figsize=(14, 5), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(17, 5), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     width = 0.8 / max(len(who), 1)
     for number, (name, one) in enumerate(who.items()):
         places = [
@@ -105,7 +105,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
     left.set_xticks(range(len(runs)), [f"{run['name']}\nepochs: {run['epochs']}" for run in runs.values()], fontsize=8)
     left.set_ylabel("seconds of a training")
     left.set_title(f"Training, {result['threads']} threads; x: times the engine's")
-    left.legend()
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=len(who))  # below: bars reach everywhere else
     predicted = result["prediction"]
     if predicted is None:
         right.set_axis_off()

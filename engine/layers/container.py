@@ -10,6 +10,8 @@ from engine.layers.layer import Layer
 from engine.settings import instance, shown
 from engine.tensor import Tensor, as_tensor
 
+__all__ = ["Flatten", "Residual", "Sequential"]
+
 
 class Sequential(Layer):
     """Layers one after the other: the output of each is the input of the next.

@@ -11,6 +11,8 @@ from engine.errors import ArgumentError, DeviceError, DtypeError, ShapeError, un
 from engine.settings import model_dtype
 from engine.tensor import Parameter, Tensor
 
+__all__ = ["Buffer", "Layer"]
+
 
 class Buffer(Tensor):
     """Values of a layer that are saved and moved with it, but not trained: running means, for example."""

@@ -14,6 +14,8 @@ from engine.settings import flag, model_dtype, whole
 from engine.tensor import Parameter, Tensor
 from engine.value import apply
 
+__all__ = ["Linear", "Maxout"]
+
 
 def positive_whole(owner: str, name: str, value: Any) -> int:
     """A size: a whole number above 0."""

@@ -17,6 +17,8 @@ from engine.settings import flag, model_dtype, number
 from engine.tensor import Parameter, Tensor
 from engine.value import apply
 
+__all__ = ["BatchNorm", "LayerNorm"]
+
 
 class BatchNorm(Layer):
     """y = weight (x - mean) / sqrt(variance + eps) + bias, mean and variance of each feature over the batch.

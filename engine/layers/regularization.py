@@ -14,6 +14,8 @@ from engine.settings import instance, number
 from engine.tensor import Tensor, as_tensor
 from engine.value import apply
 
+__all__ = ["Dropout", "RandomLayer", "StochasticDepth"]
+
 
 class RandomLayer(Layer):
     """A layer that draws masks: a function of its key and of how many it has drawn, the same on every device.

@@ -1,10 +1,12 @@
 """How wrong is a prediction? The losses: each checks its target's form, and gives one number with its gradient."""
 
-from engine.losses.classification import *  # noqa: F403  # each file's own list: a new loss is named there only
-from engine.losses.classification import __all__ as _classification
-from engine.losses.loss import Loss
-from engine.losses.regression import *  # noqa: F403
-from engine.losses.regression import __all__ as _regression
+from typing import TYPE_CHECKING
 
-__all__ = ["Loss"]
-__all__ += [*_classification, *_regression]
+from engine.losses import classification, loss, regression
+from engine.losses.classification import *  # noqa: F403
+from engine.losses.loss import *  # noqa: F403
+from engine.losses.regression import *  # noqa: F403
+
+# Type checkers read no computed list; they take the names of the star imports, which each file's own list gives.
+if not TYPE_CHECKING:
+    __all__ = [name for family in (classification, loss, regression) for name in family.__all__]

@@ -14,6 +14,8 @@ from engine.settings import number
 from engine.tensor import Tensor, as_tensor
 from engine.value import apply
 
+__all__ = ["Loss"]
+
 REDUCTIONS = ("mean", "sum", "none")
 
 

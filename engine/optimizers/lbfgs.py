@@ -13,6 +13,8 @@ from engine.optimizers.line_search import Point, strong_wolfe
 from engine.optimizers.optimizer import Closure, Optimizer
 from engine.schedules import Schedule
 
+__all__ = ["LBFGS"]
+
 LINE_SEARCHES = ("strong-wolfe",)
 
 

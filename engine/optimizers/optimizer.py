@@ -16,6 +16,8 @@ from engine.schedules import Schedule, from_config
 from engine.tensor import Parameter, Tensor
 from engine.value import note_changes
 
+__all__ = ["Optimizer"]
+
 Closure = Callable[[], Any]
 States = dict[str, "np.ndarray[Any, Any]"]
 

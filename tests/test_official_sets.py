@@ -174,6 +174,21 @@ def test_cifar_in_its_archive(tmp_path):
     assert [path.name for path in tmp_path.rglob("*.bin")] == []
 
 
+def test_what_is_at_hand_is_told_without_reading_it(tmp_path):
+    assert not official.at_hand("mnist", tmp_path)
+    assert not official.at_hand("cifar-10", tmp_path)
+    put(tmp_path / "mnist", dict([*PACKED.items()][:2] + [*IDX.items()][2:3]))
+    assert not official.at_hand("mnist", tmp_path), "three files of four"
+    put(tmp_path / "mnist", dict([*PACKED.items()][:2] + [*IDX.items()][2:]))
+    assert official.at_hand("mnist", tmp_path)
+    put(tmp_path / "cifar-10", {"test_batch.bin": b""})
+    assert not official.at_hand("cifar-10", tmp_path), "nothing to train on"
+    put(tmp_path / "cifar-10", {"data_batch_3.bin": b""})
+    assert official.at_hand("cifar-10", tmp_path)
+    put(tmp_path / "packed" / "cifar-10", {"cifar-10-binary.tar.gz": b""})
+    assert official.at_hand("cifar-10", tmp_path / "packed")
+
+
 def test_some_of_cifars_files_are_used_with_a_warning(tmp_path):
     some = {name: CIFAR[name] for name in ("data_batch_4.bin", "data_batch_2.bin", "test_batch.bin")}
     folder = put(tmp_path / "cifar-10", some)

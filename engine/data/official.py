@@ -115,6 +115,14 @@ def load(
     return train, test
 
 
+def at_hand(name: str, data_dir: str | os.PathLike[str] | None = None) -> bool:
+    """Whether `load` would find a set's files without a download."""
+    folders = _folders(name, data_dir)
+    if name == "cifar-10":
+        return next(_cifar_places(folders), None) is not None
+    return all(_idx_path(file, folders) is not None for file in SETS[name].files)
+
+
 def cache_folder() -> str:
     """Where downloaded sets are kept: chalkgrad in $XDG_CACHE_HOME, or in the system's folder for caches."""
     usual = {"win32": os.environ.get("LOCALAPPDATA") or "~/AppData/Local", "darwin": "~/Library/Caches"}
@@ -166,12 +174,17 @@ def _idx(name: str, folders: list[str], progress: download.Progress | None) -> l
     return [(arrays[0], arrays[1]), (arrays[2], arrays[3])]
 
 
+def _idx_path(file: str, folders: list[str]) -> str | None:
+    """Where a file is, packed or unpacked."""
+    here = (os.path.join(folder, one) for folder in folders for one in (file, file.removesuffix(".gz")))
+    return next((one for one in here if os.path.isfile(one)), None)
+
+
 def _idx_array(name: str, file: str, folders: list[str], progress: download.Progress | None) -> Bytes:
     """One file: its header (two zeros, 8 for bytes, the number of axes; each axis in four bytes), then the bytes."""
     import hashlib
 
-    here = (os.path.join(folder, one) for folder in folders for one in (file, file.removesuffix(".gz")))
-    path = next((one for one in here if os.path.isfile(one)), None) or _downloaded(name, file, folders[-1], progress)
+    path = _idx_path(file, folders) or _downloaded(name, file, folders[-1], progress)
     shape = IDX_SHAPES[file]
     header = bytes([0, 0, 8, len(shape)]) + b"".join(axis.to_bytes(4, "big") for axis in shape)
     size = len(header) + int(np.prod(shape))
@@ -199,18 +212,26 @@ def _content(path: str) -> bytes:
 
 
 def _cifar(name: str, folders: list[str], progress: download.Progress | None) -> list[tuple[Bytes, Bytes]]:
+    place, here = next(_cifar_places(folders), (None, []))
+    if place is None:
+        return _cifar_parts(_CIFAR_TRAIN, _archived(name, _downloaded(name, _ARCHIVE, folders[-1], progress)))
+    if here == [_ARCHIVE]:
+        return _cifar_parts(_CIFAR_TRAIN, _archived(name, os.path.join(place, _ARCHIVE)))
+    training = [file for file in here if file != _CIFAR_TEST]
+    _warn_of_missing(name, place, training)
+    paths = [os.path.join(place, file) for file in here]
+    return _cifar_parts(training, ((path, _content(path)) for path in paths))
+
+
+def _cifar_places(folders: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """(folder, its files), the archive or the test file and some of the training files, where they can be read from."""
     for folder in folders:
         for place in (folder, os.path.join(folder, _CIFAR_FOLDER)):
-            paths = {file: os.path.join(place, file) for file in (*_CIFAR_TRAIN, _CIFAR_TEST)}
-            here = [file for file, path in paths.items() if os.path.isfile(path)]
-            training = [file for file in here if file != _CIFAR_TEST]
-            if _CIFAR_TEST in here and training:
-                _warn_of_missing(name, place, training)
-                return _cifar_parts(training, ((paths[file], _content(paths[file])) for file in here))
-        archive = os.path.join(folder, _ARCHIVE)
-        if os.path.isfile(archive):
-            return _cifar_parts(_CIFAR_TRAIN, _archived(name, archive))
-    return _cifar_parts(_CIFAR_TRAIN, _archived(name, _downloaded(name, _ARCHIVE, folders[-1], progress)))
+            here = [file for file in (*_CIFAR_TRAIN, _CIFAR_TEST) if os.path.isfile(os.path.join(place, file))]
+            if _CIFAR_TEST in here and len(here) > 1:
+                yield place, here
+        if os.path.isfile(os.path.join(folder, _ARCHIVE)):
+            yield folder, [_ARCHIVE]
 
 
 def _warn_of_missing(name: str, place: str, training: list[str]) -> None:

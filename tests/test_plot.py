@@ -9,8 +9,7 @@ import pytest
 
 import engine as en
 from engine import plot
-from engine.data import Dataset
-from engine.errors import ArgumentError, DataError, EngineError, ShapeError, UnknownNameError
+from engine.errors import ArgumentError, DataError, EngineError, GradientError, ShapeError, UnknownNameError
 from engine.history import History
 
 needs_matplotlib = pytest.mark.skipif(not plot.available(), reason="matplotlib is not installed")
@@ -164,114 +163,55 @@ def test_what_is_no_confusion_matrix_is_refused(matrix, names, error):
         plot.confusion_matrix(matrix, names)
 
 
-# -- decision regions ----------------------------------------------------------------------------------
+@needs_matplotlib
+def test_a_confusion_matrix_may_be_a_tensor(backend):
+    axes = plot.confusion_matrix(en.tensor([[3, 1], [0, 4]], device=backend)).axes[0]
+    np.testing.assert_allclose(axes.images[0].get_array(), [[0.75, 0.25], [0, 1]])
 
 
-def half_plane(outputs=2):
-    """The class is 1 where x1 > 0."""
-    weight = np.array([[-1.0, 1.0], [0.0, 0.0]]) if outputs == 2 else np.array([[1.0], [0.0]])
-    layer = en.Linear(2, outputs)
-    layer.load_state_dict({"weight": weight, "bias": np.zeros(outputs)})
-    return layer
-
-
-def four_points(dtype=np.float32):
-    x = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], dtype)
-    return Dataset(x, [0, 0, 1, 0], "points", ("width", "height"), ("no", "yes"))
+# -- legends -------------------------------------------------------------------------------------------
 
 
 @needs_matplotlib
-@pytest.mark.parametrize("outputs", [1, 2])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
-def test_regions_are_what_the_model_says(tmp_path, outputs, dtype):
-    figure = plot.decision_regions(half_plane(outputs), four_points(dtype), tmp_path / "regions.png", resolution=20)
-    axes = figure.axes[0]
-    assert axes.get_title(loc="left") == "points: 75.0% right"
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("width", "height")
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["no", "yes", "wrong (1)"]
-    areas = np.asarray(axes.collections[0].get_array()).reshape(20, 20)
-    assert (areas == np.repeat([0, 1], 10)).all()  # the left half is class 0, in every row
-    ring = next(one for one in axes.collections if one.get_label() == "wrong (1)")
-    np.testing.assert_array_equal(ring.get_offsets(), [[1.0, 1.0]])
+def test_a_legend_that_would_cover_a_line_stands_outside():
+    free = plot.history(trained(8, loss=lambda e: 1 / (e + 1), validation_loss=lambda e: 2 / (e + 1)))
+    full = plot.curves(np.arange(300), {"zigzag": np.arange(300) % 2, "line": np.linspace(0, 1, 300)}, y_label="y")
+    everywhere = np.random.default_rng(0).random((2, 400))
+    dotted = plot.curves([0, 1], {"line": [0, 1]}, points={"points": tuple(everywhere)})
+    for figure, outside in ((free, False), (full, True), (dotted, True)):
+        figure.draw_without_rendering()
+        axes = figure.axes[0]
+        box = axes.get_legend().get_window_extent()
+        assert (box.x0 >= axes.get_window_extent().x1) == outside
+        assert box.x1 <= figure.bbox.x1
+    assert full.get_figwidth() > plot.curves([1, 2], {"line": [1, 2]}).get_figwidth()  # room for it
 
 
-@needs_matplotlib
-def test_regions_leave_the_model_alone(backend):
-    model = en.Sequential(en.Linear(2, 3), en.BatchNorm(3), en.Dropout(0.5)).to(backend)
-    model[1].eval()
-    before = model[1].running_mean.numpy()
-    plot.decision_regions(model, (four_points().x, [0, 1, 2, 0]), resolution=5, title="")
-    assert [layer.training for _, layer in model.named_layers()] == [True, True, False, True]
-    np.testing.assert_array_equal(model[1].running_mean.numpy(), before)
-    assert model[2].drawn == 0
+# -- the computation graph -----------------------------------------------------------------------------
 
 
-@needs_matplotlib
-def test_regions_of_odd_models():
-    class Blind(en.Layer):
-        def forward(self, x):
-            return x[:, 0] * math.nan
-
-    class Fixed(en.Layer):
-        def forward(self, x):
-            return x * 0 + math.inf
-
-    for model in (Blind(), Fixed()):
-        plot.decision_regions(model, four_points(), resolution=4)
-    three = plot.decision_regions(en.Linear(2, 3), four_points(), resolution=4)  # one class more than the data has
-    assert len(three.axes[0].get_legend().get_texts()) >= 2
+def lecture_graph():
+    a, b = en.tensor(4.0, requires_grad=True, name="a"), en.tensor(3.0, requires_grad=True, name="b")
+    return a * (a + b)
 
 
-@needs_matplotlib
-def test_what_has_no_regions_is_refused():
-    wide = Dataset(np.zeros((3, 3)), [0, 1, 0])
-    for data, error, words in (
-        (wide, ShapeError, r"\(samples, 2\)"),
-        ((np.zeros((3, 2)), [0.5, 1.0, 2.0]), DataError, "regression"),
+def test_a_graph_is_the_text_that_it_draws_of_itself(tmp_path):
+    d = lecture_graph()
+    drawn = en.graph(d)
+    assert plot.graph(d) == plot.graph(drawn) == drawn.to_svg()
+    assert plot.graph(d, labels="derivatives") == drawn.to_svg("derivatives") != drawn.to_svg()
+    for ending, text in (("svg", drawn.to_svg()), ("dot", drawn.to_dot()), ("mmd", drawn.to_mermaid())):
+        assert plot.graph(d, tmp_path / f"d.{ending}") == drawn.to_svg()
+        assert (tmp_path / f"d.{ending}").read_text() == text
+
+
+def test_what_is_no_graph_is_refused(tmp_path):
+    for given, options, error in (
+        (3.0, {}, ArgumentError),
+        (en.tensor(3.0), {}, GradientError),
+        (lecture_graph(), {"labels": "colours"}, UnknownNameError),
+        (lecture_graph(), {"path": tmp_path / "d.png"}, UnknownNameError),
     ):
-        with pytest.raises(error, match=words):
-            plot.decision_regions(half_plane(), data)
-    with pytest.raises(ShapeError, match="one output a sample"):
-        plot.decision_regions(en.Sequential(en.Linear(2, 4), Fold()), four_points(), resolution=4)
-    for resolution in (1, 2.5, True, 10**6):
-        with pytest.raises(ArgumentError, match="resolution"):
-            plot.decision_regions(half_plane(), four_points(), resolution=resolution)
-
-
-class Fold(en.Layer):
-    def forward(self, x):
-        return x.reshape(-1, 2, 2)
-
-
-# -- curves --------------------------------------------------------------------------------------------
-
-
-@needs_matplotlib
-def test_curves_are_labelled(tmp_path):
-    lines = {f"line {n}": np.arange(3.0) + n for n in range(6)}
-    figure = plot.curves(
-        [1, 2, 3], lines, tmp_path / "a.pdf", title="Six", x_label="step", y_label="rate", logarithmic="xy"
-    )
-    axes = figure.axes[0]
-    assert (axes.get_title(loc="left"), axes.get_xlabel(), axes.get_ylabel()) == ("Six", "step", "rate")
-    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-    assert [line.get_label() for line in axes.get_lines()] == list(lines)
-    assert len({(line.get_color(), line.get_linestyle()) for line in axes.get_lines()}) == 6
-    single = plot.curves([1, 2], {"rate": [1.0, math.nan]}).axes[0]
-    assert (single.get_ylabel(), single.get_legend()) == ("rate", None)
-
-
-@pytest.mark.parametrize(
-    ("x", "lines", "options", "error"),
-    [
-        ([1, 2], {}, {}, DataError),
-        ([1, 2], {"a": [1]}, {}, ShapeError),
-        ([[1, 2]], {"a": [1, 2]}, {}, ShapeError),
-        ([], {"a": []}, {}, ShapeError),
-        ([1, 2], {"a": ["x", "y"]}, {}, DataError),
-        ([1, 2], {"a": [1, 2]}, {"logarithmic": "z"}, UnknownNameError),
-    ],
-)
-def test_what_are_no_curves_is_refused(x, lines, options, error):
-    with pytest.raises(error):
-        plot.curves(x, lines, **options)
+        with pytest.raises(error):
+            plot.graph(given, **options)
+    assert os.listdir(tmp_path) == []

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from engine.plot import _INK, _TEXT, COLOURS, Path, _dress, _figure, _finished
+from engine.plot.style import COLOURS, INK, TEXT, Path, dress, finished, new_figure
 from engine.profiling.table import _TIMES, PYTHON, Unit, headline, share, shortened
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def check(path: Path) -> None:
     Raises:
         ArgumentError: the ending is unknown, or matplotlib is missing.
     """
-    _figure(path, 1.0, 1.0)
+    new_figure(path, 1.0, 1.0)
 
 
 def picture(profile: "Profile", path: Path | None = None, title: str | None = None) -> "Figure":
@@ -56,16 +56,16 @@ def picture(profile: "Profile", path: Path | None = None, title: str | None = No
     panels = [("By operation", [*_few(operations), python]), ("By layer", [*_few(layers), *outside, python])]
     tallest = max(6, *(len(bars) for _, bars in panels))
     longest = max(_length(bar) for _, bars in panels for bar in bars)
-    figure = _figure(path, 16.0, 2.6 + _ROW * tallest)
+    figure = new_figure(path, 16.0, 2.6 + _ROW * tallest)
     unit = Unit(_TIMES, [longest])
     for place, (heading, bars) in enumerate(panels, start=1):
         axes = figure.add_subplot(1, 2, place)
-        _dress(axes, heading, f"time of a step ({unit.name})", "")
+        dress(axes, heading, f"time of a step ({unit.name})", "")
         _draw(axes, bars, unit, profile.seconds)
         axes.set_ylim(tallest - 0.4, -0.6)  # the first bar on top; rows and scale of both panels are alike
         axes.set_xlim(0, 1.34 * longest * unit.factor or 1.0)  # room for the numbers
         _key(axes, bars, -0.75 / (_ROW * tallest))
-    return _finished(figure, path, headline(profile, shortened(profile.step) if title is None else title))
+    return finished(figure, path, headline(profile, shortened(profile.step) if title is None else title))
 
 
 def _label(name: str, kind: str) -> str:
@@ -104,8 +104,8 @@ def _draw(axes: "Axes", bars: list[Bar], unit: Unit, whole: float) -> None:
             xytext=(6, 0),
             textcoords="offset points",
             va="center",
-            fontsize=_TEXT - 1,
-            color=_INK,
+            fontsize=TEXT - 1,
+            color=INK,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},  # no line of the grid through it
         )
     axes.set_yticks(range(len(bars)), [shortened(label, _LETTERS) for label, _ in bars])
@@ -126,4 +126,4 @@ def _key(axes: "Axes", bars: list[Bar], below: float) -> None:
     ]
     if handles:
         place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.45, below), "ncols": len(handles)}
-        axes.legend(handles=handles, fontsize=_TEXT - 1, labelcolor=_INK, frameon=False, **place)
+        axes.legend(handles=handles, fontsize=TEXT - 1, labelcolor=INK, frameon=False, **place)

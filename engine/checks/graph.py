@@ -23,6 +23,9 @@ MOST_PATHS = 10_000
 class Graph:
     """The graph of a tensor, as it is when the object is made; later changes of the tensors do not reach its values.
 
+    Derivatives and gradients are computed when they are first looked at. Where an input that they need was changed in
+    place in the meantime (by an optimizer's step, for instance), they are refused: look before.
+
     Attributes:
         nodes: every node after those that it was computed from; the tensor's own is the last.
         edges: in the order of their ends.

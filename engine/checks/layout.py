@@ -51,7 +51,7 @@ def layout(
             after[one].append(other)
     layers = _ordered(_first_order(columns, before), before, after)
     crossings = [_crossings(pair, after) for pair in pairwise(layers)]
-    gaps = [column_gap * (1.6 if crossed else 1) for crossed in crossings]  # room to tell edges that cross apart
+    gaps = [column_gap * (2.4 if crossed else 1) for crossed in crossings]  # room to tell edges that cross apart
     for length, (start, *between, _) in zip(lengths, chains, strict=False):
         if not between:
             gaps[columns[start]] = max(gaps[columns[start]], length)

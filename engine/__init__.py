@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         data as data,
         initializers as initializers,
         layers as layers,
+        lessons as lessons,
         losses as losses,
         metrics as metrics,
         optimizers as optimizers,
@@ -87,7 +88,7 @@ _HOMES = {
     ),
     "engine.trainer": ("Trainer",),
 }
-_MODULES = ("data", "initializers", "layers", "losses", "metrics", "optimizers", "plot", "schedules")
+_MODULES = ("data", "initializers", "layers", "lessons", "losses", "metrics", "optimizers", "plot", "schedules")
 # Each of these has its own list of public names: a new layer, loss or optimizer is named there only.
 _LISTS = ("engine.layers", "engine.losses", "engine.optimizers", "engine.penalties")
 

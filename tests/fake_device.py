@@ -87,6 +87,10 @@ class FakeArray:
     T = property(lambda self: FakeArray(self._host.T))
     __cuda_array_interface__ = property(lambda self: self._host.__array_interface__)
 
+    def get(self):
+        """CuPy's way out, where there is no backend to ask: metrics are given arrays alone."""
+        return self._host.copy()
+
     def __len__(self):
         return len(self._host)
 

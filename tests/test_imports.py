@@ -23,7 +23,7 @@ BOUND = 0.060  # seconds
 
 def in_a_process(code):
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOTS["engine"].parent
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True, cwd=ROOTS["engine"].parent
     )
     return json.loads(result.stdout)
 
@@ -97,7 +97,8 @@ def test_no_module_imports_itself_by_a_circle():
 
 def test_every_module_can_be_the_first():
     """A circle that the sources hide shows when a module in its middle is imported first."""
-    names = [name for name in MODULES if not name.endswith("__main__")]
+    lessons = ("engine.lessons.lecture_",)  # import what users do, and nobody imports them
+    names = [name for name in MODULES if not name.endswith("__main__") and not name.startswith(lessons)]
     code = (
         "import sys, json, importlib\nbroken = {}\n"
         f"for name in {names!r}:\n"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from engine import __version__
-from engine.commands import complete, evaluate, info, predict, profile, resume, summary, train
+from engine.commands import complete, evaluate, info, lesson, predict, profile, resume, summary, train
 from engine.commands.parsing import Parser, UsageError
 from engine.commands.wording import in_options
 from engine.errors import ArgumentError, DataError, DeviceError, DtypeError, EngineError, ShapeError
@@ -24,6 +24,7 @@ examples:
   engine resume runs/digits-1                  go on with a run that was stopped
   engine evaluate runs/digits-1                test a run again
   engine predict runs/digits-1 digits          what it says of each test sample
+  engine lesson                                the lectures' worked examples
   engine info                                  devices and versions
   engine complete bash                         for completion with the tabulator key
 
@@ -36,7 +37,7 @@ def make_parser() -> Parser:
     parser = Parser(prog="engine", description="Train neural networks on NumPy or CuPy.", epilog=_EXAMPLES)
     parser.add_argument("--version", action="version", version=f"engine {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    for command in (train, resume, evaluate, predict, summary, profile, info, complete):
+    for command in (train, resume, evaluate, predict, summary, profile, lesson, info, complete):
         command.add(commands)
     return parser
 

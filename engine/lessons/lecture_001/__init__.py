@@ -1,0 +1,1 @@
+"""Which examples has lecture 001, "MLP and backpropagation"? One file each."""

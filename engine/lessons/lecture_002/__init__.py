@@ -1,0 +1,1 @@
+"""Which examples has lecture 002, "Neural networks practice"? One file each."""

@@ -1,0 +1,1 @@
+"""Which examples has lecture 003, "Neural network basics"? One file each."""

@@ -22,9 +22,8 @@ BOUND = 0.060  # seconds
 
 
 def in_a_process(code):
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True, cwd=ROOTS["engine"].parent
-    )
+    line, folder = [sys.executable, "-c", code], ROOTS["engine"].parent
+    result = subprocess.run(line, capture_output=True, text=True, timeout=240, check=True, cwd=folder)
     return json.loads(result.stdout)
 
 

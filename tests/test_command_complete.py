@@ -42,7 +42,8 @@ def ask(tmp_path_factory):
 
 
 def test_commands_and_options(ask):
-    assert set(ask("")) == {"train", "evaluate", "predict", "summary", "profile", "info", "complete", *ask("resu")}
+    others = {"evaluate", "predict", "summary", "profile", "lesson", "info", "complete"}
+    assert set(ask("")) == {"train", *others, *ask("resu")}
     assert ask("ev") == ["evaluate"]
     assert ask("train", "--stoch") == ["--stochastic-depth"]
     assert {"--help", "--betas", "--line-search"} <= set(ask("train", "--"))
@@ -60,6 +61,7 @@ def test_values_that_are_one_of_a_list(ask):
     assert ask("train", "--header", "") == ["yes", "no"]
     assert ask("summary", "--initializer", "he") == ["he_uniform", "he_normal"]
     assert ask("complete", "") == list(SHELLS)
+    assert ask("lesson", "loss") == ["loss-surface"]
 
 
 def test_files_and_folders(ask):

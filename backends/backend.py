@@ -25,12 +25,14 @@ class Backend:
         device: "cpu", "cuda:0", ...
         xp: the array namespace (the module ``numpy`` or ``cupy``).
         overrides: kernels that this device computes by a function of its own: definition -> replacement.
+        graphs: whether `graph` can make one launch of many.
     """
 
     name: str
     device: str
     xp: Namespace
     overrides: dict[Kernel, Kernel]
+    graphs: bool = False
 
     def __init__(self, name: str, device: str, xp: Namespace, overrides: dict[Kernel, Kernel] | None = None) -> None:
         self.name = name
@@ -78,6 +80,10 @@ class Backend:
 
     def synchronize(self) -> None:
         """Wait until everything asked of the device is done."""
+
+    def graph(self, run: Callable[[], None]) -> Callable[[], None] | None:
+        """All that ``run`` asks of the device as one launch, which is not made yet; None where it cannot be kept so."""
+        return None
 
     def memory(self) -> dict[str, int]:
         """Bytes held by the allocator and free on the device, as far as it tells: {"held": ..., "free": ...}."""

@@ -47,15 +47,40 @@ def wrap(value):
     return value
 
 
+captured = None
+"""While launches are captured, as on a GPU's stream: what a launch will run; nothing is computed meanwhile."""
+
+refused = ()
+"""The functions that cannot be captured."""
+
+
 def on_device(function):
     """A NumPy function or method that takes and gives device arrays only."""
 
     def called(*inputs, **options):
-        result = function(*unwrap(inputs), **unwrap(options))
-        out = options.get("out")
+        given, named, out = unwrap(inputs), unwrap(options), options.get("out")
+        if captured is not None:
+            return later(function, given, named, out)
+        result = function(*given, **named)
         return wrap(result) if out is None else out
 
     return called
+
+
+def later(function, given, named, out):
+    """Have every launch compute this; a new array, whose values come then, where none was given for it."""
+    if function.__name__ in refused:
+        raise NotImplementedError(f"{function.__name__} cannot be captured")
+    if out is None:
+        result = function(*given, **named)
+        arrays = [one for one in (*given, getattr(function, "__self__", None)) if isinstance(one, np.ndarray)]
+        if isinstance(result, np.ndarray) and any(np.shares_memory(result, one) for one in arrays):
+            return wrap(result)  # a view, which has nothing to compute
+        result = np.array(result)
+        captured.append(lambda: np.copyto(result, function(*given, **named)))
+        return wrap(result)
+    captured.append(lambda: function(*given, **named))
+    return out
 
 
 def refusal(name):
@@ -95,19 +120,22 @@ class FakeArray:
         return len(self._host)
 
     def __getitem__(self, index):
-        return wrap(self._host[unwrap(index)])
+        return on_device(self._host.__getitem__)(index)
 
     def __setitem__(self, index, value):
-        self._host[unwrap(index)] = unwrap(value)
+        if captured is not None:
+            captured.append(lambda: self._host.__setitem__(unwrap(index), unwrap(value)))
+        else:
+            self._host[unwrap(index)] = unwrap(value)
 
     def __neg__(self):
-        return wrap(-self._host)
+        return on_device(self._host.__neg__)()
 
     def __invert__(self):
-        return wrap(~self._host)
+        return on_device(self._host.__invert__)()
 
     def __abs__(self):
-        return wrap(abs(self._host))
+        return on_device(self._host.__abs__)()
 
     def __repr__(self):
         return f"<device array {self.shape} {self.dtype}>"
@@ -122,7 +150,11 @@ def _method(name):
 
 def _in_place(name):
     def method(self, other):
-        getattr(self._host, name)(unwrap(other))
+        change = getattr(self._host, name)
+        if captured is not None:
+            captured.append(lambda: change(unwrap(other)))
+        else:
+            change(unwrap(other))
         return self
 
     return method
@@ -195,3 +227,35 @@ class FakeBackend(Backend):
 
     def owns(self, array):
         return isinstance(array, FakeArray)
+
+
+class GraphingBackend(FakeBackend):
+    """A fake GPU that can make one launch of many.
+
+    Attributes:
+        refused: names of NumPy's functions that cannot be captured, such as matmul, if cuBLAS has no stream.
+        launches: how many graphs were launched.
+    """
+
+    graphs = True
+
+    def __init__(self, refused=()):
+        super().__init__()
+        self.device, self.refused, self.launches = "fake:graphs", refused, 0
+
+    def graph(self, run):
+        global captured, refused
+        captured, refused = steps, _ = [], self.refused
+        try:
+            run()
+        except NotImplementedError:
+            return None
+        finally:
+            captured, refused = None, ()
+
+        def launch():
+            self.launches += 1
+            for step in steps:
+                step()
+
+        return launch

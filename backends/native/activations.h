@@ -16,6 +16,11 @@
 
 #ifndef BLOCK
 #define BLOCK 2048 /* elements that stay in the nearest cache from one step to the next */
+#ifdef ON_DEVICE
+#define ENDS_APART(columns) 0
+#else
+#define ENDS_APART(columns) ((columns) % 16 != 0)
+#endif
 typedef void (*Range)(const Call *, int64_t, int64_t);
 #endif
 
@@ -87,7 +92,7 @@ CLONED void NAME(relu_gradient)(const Call *c, int64_t first, int64_t last)
     CLONED void NAME(bias_##name)(const Call *c, int64_t first, int64_t last)                                          \
     {                                                                                                                  \
         const int64_t columns = c->sizes[0];                                                                           \
-        if (columns % 16 != 0) { /* part of a row would fill no vector */                                              \
+        if (ENDS_APART(columns)) { /* part of a row would fill no vector */                                            \
             NAME(bias_curve)(c, first, last, NAME(name));                                                              \
             return;                                                                                                    \
         }                                                                                                              \
@@ -101,7 +106,12 @@ CLONED void NAME(relu_gradient)(const Call *c, int64_t first, int64_t last)
                 z[j] = NAME(name##_of)(sum, setting, rest);                                                            \
             }                                                                                                          \
         }                                                                                                              \
-    }                                                                                                                  \
+    }
+CURVES(LOOPS)
+#undef LOOPS
+
+#ifndef ON_DEVICE /* sums of columns: backends/cuda/columns.h */
+#define SUMS_OF_COLUMNS(name, cost, gradient_cost, settings)                                                           \
     CLONED void NAME(name##_gradient_sum)(const Call *c, int64_t first, int64_t last)                                  \
     {                                                                                                                  \
         if (gradient_cost > 4) {                                                                                       \
@@ -122,8 +132,9 @@ CLONED void NAME(relu_gradient)(const Call *c, int64_t first, int64_t last)
             }                                                                                                          \
         }                                                                                                              \
     }
-CURVES(LOOPS)
-#undef LOOPS
+CURVES(SUMS_OF_COLUMNS)
+#undef SUMS_OF_COLUMNS
+#endif
 
 #else
 

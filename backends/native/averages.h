@@ -4,27 +4,12 @@
 
 #define EACH for (int64_t i = first; i < last; i++)
 
-/* value = sum(losses) / count. */
-static int NAME(average)(const Call *c)
-{
-    const REAL sum = NAME(whole_sum_of)(c->arrays[0], NULL, c->sizes[0]), count = (REAL)value_of(c->numbers);
-    *(REAL *)c->arrays[1] = count != 1 ? sum / count : sum;
-    return 0;
-}
-
 /* dloss = dvalue / count. */
-static int NAME(average_gradient)(const Call *c)
+CLONED void NAME(average_gradient)(const Call *c, int64_t first, int64_t last)
 {
-    *(REAL *)c->arrays[1] = *(REAL *)c->arrays[0] / (REAL)value_of(c->numbers);
-    return 0;
-}
-
-/* value = sum(w loss) / total. */
-static int NAME(weighted_average)(const Call *c)
-{
-    const REAL sum = NAME(whole_sum_of_products)(c->arrays[0], c->arrays[1], c->sizes[0]);
-    *(REAL *)c->arrays[3] = sum / *(REAL *)c->arrays[2];
-    return 0;
+    const REAL *dvalue = c->arrays[0], count = (REAL)value_of(c->numbers);
+    REAL *dloss = c->arrays[1];
+    EACH dloss[i] = dvalue[i] / count;
 }
 
 /* dloss = dvalue w / total; dvalue is one for all, or one a unit. */
@@ -41,13 +26,12 @@ CLONED void NAME(weighted_average_gradient)(const Call *c, int64_t first, int64_
 }
 
 /* weights = the weight of each label's class. */
-static int NAME(label_weights)(const Call *c)
+CLONED void NAME(label_weights)(const Call *c, int64_t first, int64_t last)
 {
     const REAL *class_weight = c->arrays[0];
     const int64_t *labels = c->arrays[1];
     REAL *weights = c->arrays[2];
-    for (int64_t i = 0; i < c->sizes[0]; i++) weights[i] = class_weight[labels[i]];
-    return 0;
+    EACH weights[i] = class_weight[labels[i]];
 }
 
 /* average <- average + rest (w - average). */
@@ -56,13 +40,6 @@ CLONED void NAME(move_average)(const Call *c, int64_t first, int64_t last)
     const REAL *w = c->arrays[0], rest = (REAL)value_of(c->numbers);
     REAL *average = c->arrays[1];
     EACH average[i] = NAME(blend)(average[i], w[i], rest);
-}
-
-/* out = the sum of g^2. */
-static int NAME(squared_norm)(const Call *c)
-{
-    *(REAL *)c->arrays[1] = NAME(whole_sum_of_squares)(c->arrays[0], NULL, c->sizes[0]);
-    return 0;
 }
 
 /* g <- g min(1, max_norm / (sqrt(norm_squared) + 1e-6)); a norm that is NaN makes all of them NaN. */
@@ -82,16 +59,6 @@ CLONED void NAME(clip_by_value)(const Call *c, int64_t first, int64_t last)
     EACH g[i] = NAME(at_most)(NAME(at_least)(g[i], -limit), limit);
 }
 
-/* value <- value + squares sum(w^2) + absolutes sum(|w|). */
-static int NAME(elastic_net)(const Call *c)
-{
-    const REAL *w = c->arrays[0], squares = (REAL)value_of(c->numbers), absolutes = (REAL)value_of(c->numbers + 1);
-    REAL *value = c->arrays[1];
-    if (squares != 0) *value += NAME(whole_sum_of_squares)(w, NULL, c->sizes[0]) * squares;
-    if (absolutes != 0) *value += NAME(whole_sum_of_magnitudes)(w, NULL, c->sizes[0]) * absolutes;
-    return 0;
-}
-
 /* dw = dvalue (2 squares w + absolutes sign(w)). */
 CLONED void NAME(elastic_net_gradient)(const Call *c, int64_t first, int64_t last)
 {
@@ -106,6 +73,43 @@ CLONED void NAME(elastic_net_gradient)(const Call *c, int64_t first, int64_t las
 }
 
 #undef EACH
+
+#ifndef ON_DEVICE /* sums of everything: backends/cuda/whole.h */
+
+/* value = sum(losses) / count. */
+static int NAME(average)(const Call *c)
+{
+    const REAL sum = NAME(whole_sum_of)(c->arrays[0], NULL, c->sizes[0]), count = (REAL)value_of(c->numbers);
+    *(REAL *)c->arrays[1] = count != 1 ? sum / count : sum;
+    return 0;
+}
+
+/* value = sum(w loss) / total. */
+static int NAME(weighted_average)(const Call *c)
+{
+    const REAL sum = NAME(whole_sum_of_products)(c->arrays[0], c->arrays[1], c->sizes[0]);
+    *(REAL *)c->arrays[3] = sum / *(REAL *)c->arrays[2];
+    return 0;
+}
+
+/* out = the sum of g^2. */
+static int NAME(squared_norm)(const Call *c)
+{
+    *(REAL *)c->arrays[1] = NAME(whole_sum_of_squares)(c->arrays[0], NULL, c->sizes[0]);
+    return 0;
+}
+
+/* value <- value + squares sum(w^2) + absolutes sum(|w|). */
+static int NAME(elastic_net)(const Call *c)
+{
+    const REAL *w = c->arrays[0], squares = (REAL)value_of(c->numbers), absolutes = (REAL)value_of(c->numbers + 1);
+    REAL *value = c->arrays[1];
+    if (squares != 0) *value += NAME(whole_sum_of_squares)(w, NULL, c->sizes[0]) * squares;
+    if (absolutes != 0) *value += NAME(whole_sum_of_magnitudes)(w, NULL, c->sizes[0]) * absolutes;
+    return 0;
+}
+
+#endif
 
 #else
 
@@ -129,7 +133,7 @@ static int take_average_gradient(PyObject *const *objects, Given *given, Call *c
     call->arrays[0] = reals(given, objects[0], 0, &one);
     call->arrays[1] = call->arrays[0] == NULL ? NULL : reals(given, objects[1], 1, &one);
     if (call->arrays[1] == NULL || !number(given, objects[2], call->numbers)) return 0;
-    RUN(call, given, average_gradient);
+    RANGE(call, given, average_gradient, 1, 2);
     return 1;
 }
 
@@ -169,9 +173,7 @@ static int take_label_weights(PyObject *const *objects, Given *given, Call *call
     call->arrays[1] = call->arrays[0] == NULL ? NULL : integers(given, objects[1], 0, &size);
     call->arrays[2] = call->arrays[1] == NULL ? NULL : reals(given, objects[2], 1, &size);
     if (call->arrays[2] == NULL) return 0;
-    call->sizes[0] = size;
-    call->length = size, call->work = 1;
-    RUN(call, given, label_weights);
+    RANGE(call, given, label_weights, size, 3);
     return 1;
 }
 

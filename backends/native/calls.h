@@ -5,31 +5,7 @@
  * computes. A Call knows nothing of Python, so that a list of them runs without it.
  */
 
-enum { MOST_ARRAYS = 10, MOST_SIZES = 6, MOST_NUMBERS = 10 };
-
-/* A number of Python, or one that an array holds: that is read anew whenever the call runs. */
-typedef struct {
-    double value;
-    const void *place; /* NULL for a constant */
-    char type;
-} Number;
-
-typedef struct Call Call;
-struct Call {
-    int (*run)(const Call *);                      /* 0, or 1 where a check failed: Python says what is wrong */
-    void (*range)(const Call *, int64_t, int64_t); /* the part first ... last of the length, for several threads */
-    int64_t length, work;                          /* how many parts, and the work of one: large ones are shared */
-    void *arrays[MOST_ARRAYS];
-    int64_t sizes[MOST_SIZES];
-    Number numbers[MOST_NUMBERS];
-    uint64_t words[3];
-};
-
-INLINE double value_of(const Number *number)
-{
-    if (number->place == NULL) return number->value;
-    return number->type == 'f' ? *(const float *)number->place : *(const double *)number->place;
-}
+#include "call.h"
 
 /* -- threads: the BLAS's own, so that no two kinds of them wait for work at once ----------------------------------- */
 
@@ -71,10 +47,15 @@ static int run_range(const Call *call)
 
 /* -- Python's arguments -------------------------------------------------------------------------------------------- */
 
+enum { IN_HOST = 1, ON_GPU = 2, MOST_AXES = 24 };
+
 typedef struct {
     Py_buffer views[MOST_ARRAYS];
     int held;
-    char type; /* 'f' or 'd', of the first array of real numbers */
+    char type;                     /* 'f' or 'd', of the first array of real numbers */
+    int place;                     /* where all arrays are: 0 not known yet, IN_HOST, ON_GPU + its number */
+    int axes;                      /* how many lengths of a GPU's arrays are noted */
+    Py_ssize_t lengths[MOST_AXES];
 } Given;
 
 typedef int (*Take)(PyObject *const *, Given *, Call *);
@@ -84,18 +65,22 @@ static void release(Given *given)
     while (given->held) PyBuffer_Release(&given->views[--given->held]);
 }
 
+static int view_on_device(Given *given, PyObject *array, Py_buffer *found);
+
 /* An array's contiguous memory; NULL where it has none such. The view stays in `given`, as its last one. */
 static Py_buffer *view(Given *given, PyObject *object, int written)
 {
     if (given->held == MOST_ARRAYS) return NULL;
     Py_buffer *found = &given->views[given->held];
-    int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (written ? PyBUF_WRITABLE : 0);
+    int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (written ? PyBUF_WRITABLE : 0), place = IN_HOST;
     if (PyObject_GetBuffer(object, found, flags) != 0) {
         PyErr_Clear();
-        return NULL;
+        place = view_on_device(given, object, found);
+        if (place == 0) return NULL;
     }
     given->held++;
-    return found;
+    if (given->place == 0) given->place = place;
+    return given->place == place ? found : NULL;
 }
 
 INLINE char format(const Py_buffer *found)

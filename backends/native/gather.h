@@ -9,6 +9,8 @@ INLINE int64_t row_of(const Call *c, int64_t i)
     return row < 0 ? 0 : row < most ? row : most;
 }
 
+#ifndef ON_DEVICE /* there: backends/cuda/cells.h */
+
 #define ROWS_OF(name, type)                                                                                            \
     CLONED void name(const Call *c, int64_t first, int64_t last)                                                       \
     {                                                                                                                  \
@@ -78,6 +80,7 @@ static int take_take_rows(PyObject *const *objects, Given *given, Call *call)
     call->sizes[1] = x->shape[0] - 1;
     call->run = run_range, call->length = count, call->work = 2 * size;
     call->sizes[0] = size;
+    call->sizes[2] = 0; /* as they are */
     if (format(x) == format(y) && x->itemsize == y->itemsize && format(x) != 'O') {
         call->sizes[0] = size * x->itemsize;
         call->range = call->sizes[0] == 4 ? take_four_bytes : call->sizes[0] == 8 ? take_eight_bytes : take_many_bytes;
@@ -85,7 +88,10 @@ static int take_take_rows(PyObject *const *objects, Given *given, Call *call)
     }
     if (format(x) != 'B' || (format(y) != 'f' && format(y) != 'd')) return 0;
     call->range = format(y) == 'f' ? widen_rows_float : widen_rows_double;
+    call->sizes[2] = y->itemsize;
     return 1;
 }
+
+#endif
 
 #endif

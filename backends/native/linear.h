@@ -31,6 +31,8 @@ CLONED void NAME(bias_relu)(const Call *c, int64_t first, int64_t last)
     }
 }
 
+#ifndef ON_DEVICE /* sums of columns: backends/cuda/columns.h */
+
 /* db = sum of dy over its rows, for columns first ... last; row after row, as NumPy adds. */
 CLONED void NAME(column_sum)(const Call *c, int64_t first, int64_t last)
 {
@@ -64,6 +66,8 @@ CLONED void NAME(relu_gradient_sum)(const Call *c, int64_t first, int64_t last)
         }
     }
 }
+
+#endif
 
 #else
 

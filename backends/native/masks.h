@@ -12,7 +12,11 @@ CLONED void NAME(masked)(const Call *c, int64_t first, int64_t last)
 
 #else
 
+#ifdef ON_DEVICE
+enum { LANES = 1 };
+#else
 enum { LANES = 64 }; /* blocks drawn together: whole vectors of any processor */
+#endif
 
 CLONED void philox_lanes(uint64_t block, uint64_t counter, uint32_t key0, uint32_t key1, uint32_t words[4][LANES])
 {
@@ -62,6 +66,8 @@ static void keep_range(const Call *c, int64_t first, int64_t last)
     }
 }
 
+#ifndef ON_DEVICE
+
 /* keep_mask(mask, counter, key0, key1, threshold) */
 static int take_keep_mask(PyObject *const *objects, Given *given, Call *call)
 {
@@ -90,5 +96,7 @@ static int take_masked(PyObject *const *objects, Given *given, Call *call)
     RANGE(call, given, masked, size, 2);
     return 1;
 }
+
+#endif
 
 #endif

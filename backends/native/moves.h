@@ -2,11 +2,10 @@
 
 #ifdef REAL
 
-static int NAME(fill)(const Call *c)
+CLONED void NAME(fill)(const Call *c, int64_t first, int64_t last)
 {
     REAL value = (REAL)value_of(c->numbers), *restrict y = c->arrays[0];
-    for (int64_t i = 0; i < c->sizes[0]; i++) y[i] = value;
-    return 0;
+    for (int64_t i = first; i < last; i++) y[i] = value;
 }
 
 #else
@@ -37,8 +36,7 @@ static int take_fill(PyObject *const *objects, Given *given, Call *call)
     int64_t size = -1;
     call->arrays[0] = reals(given, objects[0], 1, &size);
     if (call->arrays[0] == NULL || !number(given, objects[1], call->numbers)) return 0;
-    call->sizes[0] = size;
-    RUN(call, given, fill);
+    RANGE(call, given, fill, size, 1);
     return 1;
 }
 

@@ -30,6 +30,8 @@ INLINE void NAME(scale_row)(const REAL *normalized, const REAL *gain, const REAL
 /* A column's numbers in an array that may be missing. */
 INLINE REAL *NAME(from)(void *array, int64_t start) { return array == NULL ? NULL : (REAL *)array + start; }
 
+#ifndef ON_DEVICE /* backends/cuda/columns.h */
+
 /* Batch norm in training, for columns first ... last; sums row after row, as NumPy adds. */
 CLONED void NAME(batch_norm)(const Call *c, int64_t first, int64_t last)
 {
@@ -130,7 +132,10 @@ CLONED void NAME(batch_norm_gradient)(const Call *c, int64_t first, int64_t last
     }
 }
 
-/* The same with a mean and a variance that are given: evaluation. normalized may be NULL, or y itself. */
+#endif
+
+/* Batch norm with a mean and a variance that are given: evaluation. normalized may be NULL, or y itself; inverse is
+ * NULL where another call notes it. */
 CLONED void NAME(batch_norm_evaluation)(const Call *c, int64_t first, int64_t last)
 {
     const int64_t rows = c->sizes[0], columns = c->sizes[1];
@@ -151,7 +156,8 @@ CLONED void NAME(batch_norm_evaluation)(const Call *c, int64_t first, int64_t la
             if (kept != NULL) memcpy(kept, normalized, sizeof(REAL) * (size_t)width);
             NAME(scale_row)(normalized, gain, bias, (REAL *)c->arrays[3] + i * columns + start, width);
         }
-        for (int64_t j = 0; j < width; j++) NAME(from)(c->arrays[7], start)[j] = inverse[j];
+        REAL *found = NAME(from)(c->arrays[7], start);
+        for (int64_t j = 0; found != NULL && j < width; j++) found[j] = inverse[j];
     }
 }
 
@@ -172,17 +178,18 @@ CLONED void NAME(batch_norm_evaluation_gradient)(const Call *c, int64_t first, i
 }
 
 /* running <- (1 - momentum) running + momentum factor batch, for mean and variance, factor being 1 and n / (n - 1). */
-static int NAME(update_running)(const Call *c)
+CLONED void NAME(update_running)(const Call *c, int64_t first, int64_t last)
 {
     const double momentum = value_of(c->numbers), batch = value_of(c->numbers + 1);
     const REAL rest = (REAL)(1.0 - momentum);
     for (int k = 0; k < 2; k++) {
         const REAL *restrict found = c->arrays[k], weight = (REAL)(momentum * (k == 0 ? 1.0 : batch / (batch - 1.0)));
         REAL *restrict running = c->arrays[2 + k];
-        for (int64_t j = 0; j < c->sizes[0]; j++) running[j] = running[j] * rest + found[j] * weight;
+        for (int64_t j = first; j < last; j++) running[j] = running[j] * rest + found[j] * weight;
     }
-    return 0;
 }
+
+#ifndef ON_DEVICE /* backends/cuda/rows.h */
 
 /* Layer norm, for rows first ... last. */
 CLONED void NAME(layer_norm)(const Call *c, int64_t first, int64_t last)
@@ -221,6 +228,8 @@ CLONED void NAME(layer_norm_gradient)(const Call *c, int64_t first, int64_t last
         for (int64_t j = 0; j < columns; j++) dx[j] = (dx[j] - mean) * inverse[i];
     }
 }
+
+#endif
 
 #else
 
@@ -289,8 +298,7 @@ static int take_batch_norm_evaluation_gradient(PyObject *const *objects, Given *
 static int take_update_running(PyObject *const *objects, Given *given, Call *call)
 {
     if (!take_shapes("rrRR", objects, given, call) || !numbers(given, objects + 4, 2, call->numbers)) return 0;
-    call->sizes[0] = call->sizes[1];
-    RUN(call, given, update_running);
+    RANGE(call, given, update_running, call->sizes[1], 6);
     return 1;
 }
 

@@ -42,8 +42,8 @@ static PyObject *replay_new(PyTypeObject *type, PyObject *arguments, PyObject *n
     self->output = Py_NewRef(output);
     self->leave = Py_NewRef(leave);
     for (Py_ssize_t i = 0; i < PyTuple_Size(buffers); i++) {
-        if (view(&self->buffers, PyTuple_GetItem(buffers, i), 1) == NULL) {
-            PyErr_SetString(PyExc_ValueError, "Replay: a buffer is not contiguous, or there are too many");
+        if (view(&self->buffers, PyTuple_GetItem(buffers, i), 1) == NULL || self->buffers.place != IN_HOST) {
+            PyErr_SetString(PyExc_ValueError, "Replay: a buffer is not contiguous memory, or there are too many");
             Py_DECREF(self);
             return NULL;
         }
@@ -222,7 +222,7 @@ static PyObject *replay_over(PyObject *object, PyObject *parameters)
     Given filled = {.held = 0};
     Py_buffer *all = view(&filled, outputs, 1), *output = view(&filled, self->output, 0);
     Py_ssize_t steps = found.held ? found.views[0].shape[0] : 0, step = first;
-    int fits = all != NULL && output != NULL && all->len == steps * output->len;
+    int fits = all != NULL && output != NULL && filled.place == IN_HOST && all->len == steps * output->len;
     for (int i = 1; i < found.held; i++) fits = fits && found.views[i].shape[0] == steps;
     int good = 1;
     for (; fits && good && step < steps; step++) {

@@ -42,8 +42,9 @@ static void drop_last(Sequence *sequence, Py_ssize_t count)
     }
 }
 
-/* Read the arguments of a kernel, and run it or keep it: True where the kernel could take them. */
-static PyObject *enter(Take take, Py_ssize_t wanted, PyObject *const *objects, Py_ssize_t count)
+/* Read the arguments of a kernel, and run it or keep it: True where the kernel could take them. On a GPU it is
+ * launched, and never kept: Python's call of it is. */
+static PyObject *enter(Take take, int kernel, Py_ssize_t wanted, PyObject *const *objects, Py_ssize_t count)
 {
     if (count != wanted) {
         PyErr_SetString(PyExc_TypeError, "wrong number of arguments");
@@ -52,17 +53,19 @@ static PyObject *enter(Take take, Py_ssize_t wanted, PyObject *const *objects, P
     if (collecting != NULL) {
         Entry *entry = new_entry(collecting);
         if (entry == NULL) return PyErr_NoMemory();
-        int taken = take(objects, &entry->given, &entry->call);
+        int taken = take(objects, &entry->given, &entry->call) && entry->given.place < ON_GPU;
         if (!taken) drop_last(collecting, collecting->count - 1);
         return PyBool_FromLong(taken);
     }
     Given given;
     Call call;
-    given.held = 0;
+    given.held = given.place = given.axes = 0;
     given.type = '\0';
     call.length = call.work = 0;
     int taken = take(objects, &given, &call);
-    if (taken) {
+    if (taken && given.place >= ON_GPU) {
+        taken = launch(kernel, &call, &given);
+    } else if (taken) {
         if (call.length * call.work > 1 << 14) {
             Py_BEGIN_ALLOW_THREADS call.run(&call);
             Py_END_ALLOW_THREADS
@@ -71,7 +74,7 @@ static PyObject *enter(Take take, Py_ssize_t wanted, PyObject *const *objects, P
         }
     }
     release(&given);
-    return PyBool_FromLong(taken);
+    return taken < 0 ? NULL : PyBool_FromLong(taken);
 }
 
 /* -- what Python sees ---------------------------------------------------------------------------------------------- */

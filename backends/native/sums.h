@@ -16,6 +16,7 @@ INLINE int64_t segment_of(int64_t count)
     return (share < 4 ? 4 : share) * SUM_BLOCK;
 }
 
+#ifndef ON_DEVICE
 static double add_segments(void (*range)(const Call *, int64_t, int64_t), const void *x, const void *y, int64_t count)
 {
     double totals[MOST_SEGMENTS], sum;
@@ -30,6 +31,7 @@ static double add_segments(void (*range)(const Call *, int64_t, int64_t), const 
     for (int64_t s = 1; s < call.length; s++) sum += totals[s];
     return sum;
 }
+#endif
 
 #endif
 
@@ -85,6 +87,7 @@ TERMS_OF_SUM(squared_distance, (const REAL *x, const REAL *y, int64_t count), SQ
 #undef PRODUCT
 #undef SQUARED_DIFFERENCE
 
+#ifndef ON_DEVICE
 /* Segments first ... last of a long sum: each its own total. */
 #define SEGMENTS_OF_SUM(name)                                                                                          \
     CLONED void NAME(name##_segments)(const Call *c, int64_t first, int64_t last)                                      \
@@ -106,5 +109,6 @@ SEGMENTS_OF_SUM(sum_of)
 SEGMENTS_OF_SUM(sum_of_squares)
 SEGMENTS_OF_SUM(sum_of_magnitudes)
 SEGMENTS_OF_SUM(sum_of_products)
+#endif
 
 #endif

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from backends.backend import Backend, Kernel
+from backends.cuda.launch import Fused
 from backends.errors import DeviceError
 from backends.kernels.pair import Array
 
@@ -102,7 +103,8 @@ class CupyBackend(Backend):
         if index >= found:
             names = ", ".join(f"cuda:{known}" for known in range(found))
             raise DeviceError(f"device cuda:{index} does not exist; this machine has {names}.")
-        super().__init__("cupy", f"cuda:{index}", cupy)
+        self.fused = Fused(cupy, index)
+        super().__init__("cupy", f"cuda:{index}", cupy, self.fused.overrides())
         self.index = index
         self.graphs = os.environ.get("ENGINE_CUDA_GRAPHS") == "1"
         self._current = cupy.cuda.runtime.getDevice
@@ -200,5 +202,6 @@ class CupyBackend(Backend):
             "memory": f"{properties['totalGlobalMem'] / 2**30:.0f} GiB",
             "CUDA": f"runtime {_dotted(runtime)}, driver {_dotted(version)}",
             "kernels": "CuPy",
+            "fused kernels": self.fused.describe(),
             "graphs": "in use" if self.graphs else "not in use (ENGINE_CUDA_GRAPHS=1 has steps launched so)",
         }

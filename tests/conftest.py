@@ -6,6 +6,7 @@ from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small arrays on a shared machine: threads only wait for each other
 
+import emulated_gpu
 import numpy as np
 import pytest
 from fake_device import FakeBackend
@@ -99,6 +100,22 @@ def definitions_alone():
 def fake_device():
     """The fake GPU, for tests of two devices."""
     return make("fake-device")
+
+
+@pytest.fixture(scope="session")
+def _emulated(tmp_path_factory):
+    return emulated_gpu.Emulated(tmp_path_factory.mktemp("gpu"))
+
+
+@pytest.fixture
+def emulated(request):
+    """The emulated GPU, on which kernels of arrays of the fake device are launched."""
+    if emulated_gpu.missing() is not None:
+        pytest.skip(f"no emulated GPU: {emulated_gpu.missing()}")
+    gpu = request.getfixturevalue("_emulated")
+    gpu.plug_in()
+    yield gpu
+    gpu.unplug()
 
 
 @pytest.fixture(autouse=True)

@@ -5,11 +5,13 @@ a device to the host, or mix the two, raises a TypeError: float(), int(), bool()
 NumPy's own functions, and a NumPy array as the operand of a fake one.
 """
 
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
 from backends import Backend
+
+NUMBER = 7  # of the fake GPU: no machine that runs the tests has so many
 
 # The methods of arrays that CuPy has too.
 ALLOWED = {
@@ -108,6 +110,7 @@ class FakeArray:
     itemsize = property(lambda self: self._host.itemsize)
     nbytes = property(lambda self: self._host.nbytes)
     flags = property(lambda self: self._host.flags)
+    data = property(lambda self: SimpleNamespace(ptr=self._host.ctypes.data, device_id=NUMBER))
     base = property(lambda self: None if self._host.base is None else FakeArray(self._host.base))
     T = property(lambda self: FakeArray(self._host.T))
     __cuda_array_interface__ = property(lambda self: self._host.__array_interface__)
@@ -217,8 +220,8 @@ class FakeNamespace:
 class FakeBackend(Backend):
     """A device named fake:0, whose memory is the host's but whose arrays do not tell."""
 
-    def __init__(self):
-        super().__init__("fake", "fake:0", FakeNamespace())
+    def __init__(self, overrides=None):
+        super().__init__("fake", "fake:0", FakeNamespace(), overrides)
 
     def to_host(self, array):
         if not isinstance(array, FakeArray):

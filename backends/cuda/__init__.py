@@ -1,0 +1,49 @@
+"""Which kernels does a GPU compute by one launch? Most that the CPU has compiled C for, from the same source.
+
+kernels.cu is that source for a GPU, compile.py compiles it, launch.py hands its kernels to the compiled module, whose
+functions then take CuPy's arrays as they take NumPy's (native/device.h). native/list.h says of each kernel how threads
+share its work; nothing of this has been timed on a GPU, so the choices go by how many threads have something to do:
+
+    elements, cells of a matrix    a thread each, neighbours at neighbouring places: activations, arithmetic, losses of
+                                   numbers, optimizers, masks, clipping, averages of weights, gathered rows
+    rows                           1 to 32 threads by the row's length, 256 from 1025 numbers on: softmax, layer norm,
+                                   losses of classes and of distances, maxout, sums along the last axis. One thread a
+                                   row, as on the CPU, would read memory in strides, and leave a GPU idle where there
+                                   are few rows
+    columns                        16 columns by 32 threads each (more where there are fewer columns): batch norm, sums
+                                   over the batch
+    everything                     one block, up to 65,536 numbers: the average of losses, penalties. More are CuPy's,
+                                   which shares them between blocks
+
+To CuPy are left: matrix products, and with them linear maps; copies, which its memory copies make; the squared norm of
+all gradients, a product of cuBLAS; checks of values; what compiled C does not take (arrays that are not contiguous,
+other types), and whatever has no compiled C. ENGINE_NATIVE=0 leaves it everything.
+"""
+
+from typing import Any
+
+from backends import native
+from backends.cuda import compile
+from backends.kernels.linear import Linear
+from backends.kernels.optimizer import squared_norm
+from backends.kernels.shape import Copy
+
+LEFT = frozenset({Linear.forward, Linear.backward, Copy.forward, squared_norm})
+"""Definitions that have compiled C on the CPU, and that CuPy computes on a GPU."""
+
+
+def problem() -> str | None:
+    """Why there are no fused kernels on a GPU here; None where they can be compiled, as far as can be seen before."""
+    reason = native.problem()
+    if reason is not None:
+        return f"compiled C, which launches them, is {reason}"
+    try:
+        compile.library()
+    except compile.CompileError as error:
+        return str(error)
+    return None
+
+
+def overrides() -> dict[Any, Any]:
+    """Definition -> replacement, for arrays of a GPU."""
+    return {definition: kernel for definition, kernel in native.overrides().items() if definition not in LEFT}

@@ -1,0 +1,100 @@
+"""Do a GPU's kernels compute what their definitions say? Emulated on the CPU, thread by thread, in any order.
+
+The same cases as on a GPU (test_cuda_gpu.py); then what has no definition: kernels with the bias beside an activation.
+"""
+
+import cuda_cases
+import numpy as np
+import parity
+import pytest
+from fake_device import FakeArray, FakeBackend
+
+from backends import cuda, native
+from backends.cuda import LEFT
+from backends.native.activations import FUSED_BACKWARD, FUSED_FORWARD
+from backends.native.table import TABLE
+
+DTYPES = ("float32", "float64")
+ORDERS = {"in turn": (0, 0), "backwards": (1, 0), "warp by warp": (2, 0), "few blocks": (0, 2)}
+
+dtypes = pytest.mark.parametrize("dtype", DTYPES)
+shapes = pytest.mark.parametrize("shape", cuda_cases.SHAPES, ids=str)
+families = pytest.mark.parametrize("family", cuda_cases.FAMILIES, ids=lambda one: one.__name__)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@dtypes
+@shapes
+@families
+def test_kernels_agree_with_their_definitions(emulated, family, shape, dtype, order):
+    emulated.number("order").value, emulated.number("blocks").value = ORDERS[order]
+    for case in family(shape, dtype):
+        before = emulated.number("launches").value
+        case.check(case.run(TABLE[case.replaced].compiled, FakeArray, lambda one: one._host))
+        assert emulated.number("launches").value > before
+
+
+@dtypes
+@shapes
+@pytest.mark.parametrize("family", [cuda_cases.curves, cuda_cases.units], ids=lambda one: one.__name__)
+def test_an_element_has_the_bits_that_the_cpu_gives_it(emulated, family, shape, dtype):
+    for case in family(shape, dtype):
+        kernel = TABLE[case.replaced].compiled
+        ours = case.run(kernel, lambda one: one, lambda one: one)
+        theirs = case.run(kernel, FakeArray, lambda one: one._host)
+        for one, other in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(other, one, strict=True)
+
+
+def test_every_kernel_that_is_replaced_has_cases():
+    cases = (case for family in cuda_cases.FAMILIES for case in family((7, 10), "float32"))
+    assert {case.replaced for case in cases} == set(TABLE) - LEFT
+
+
+@dtypes
+@shapes
+@pytest.mark.parametrize("entry", cuda_cases.CURVES, ids=lambda one: one[0].__name__)
+def test_an_activation_with_its_bias_beside_it(emulated, entry, shape, dtype):
+    pair, options, *_ = entry
+    x, b, dy = (cuda_cases.drawn(one, dtype, seed) for seed, one in enumerate((shape, shape[1:], shape)))
+    work = cuda_cases.scratch(pair, "forward", x)
+    y = np.full_like(x, np.nan)
+    TABLE[pair.forward](np, x + b, y=y, **work, **options)
+    fused = FUSED_BACKWARD[pair.backward]
+    for in_place in (False, True):
+        given = FakeArray(x.copy())
+        made = given if in_place else FakeArray(np.full_like(x, np.nan))
+        function = getattr(native.kernels, f"bias_{cuda_cases.NAMES[pair]}")
+        assert function(given, FakeArray(b), made, *options.values()) is True
+        np.testing.assert_array_equal(made._host, y)
+        np.testing.assert_array_equal(given._host, y if in_place else x + b)
+    work = cuda_cases.scratch(pair, "backward", x)
+    dx, db = np.full_like(x, np.nan), FakeArray(np.full_like(b, np.nan))
+    TABLE[pair.backward](np, dy, y, dx=dx, **work, **options)
+    made = FakeArray(np.full_like(x, np.nan))
+    assert fused(FakeArray(dy), FakeArray(y), dx=made, db=db, **work, **options) is True
+    np.testing.assert_array_equal(made._host, dx)
+    rounding = {"rtol": 64 * np.finfo(dtype).eps, "atol": 2 * shape[0] * np.finfo(dtype).eps}
+    np.testing.assert_allclose(db._host, dx.sum(axis=0, dtype="float64"), **rounding)
+    assert FUSED_FORWARD.keys() == {one.forward for one in cuda_cases.NAMES}
+
+
+class EmulatedBackend(FakeBackend):
+    """The fake device with a GPU's kernels: what they leave, NumPy computes there."""
+
+    def __init__(self):
+        super().__init__(cuda.overrides())
+
+
+CASES = {case.name: case for case in parity.cases()}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_training_with_fused_kernels_is_the_cpus(emulated, name):
+    before = emulated.number("launches").value
+    device = EmulatedBackend()
+    result = parity.free(CASES[name], device, steps=20)
+    assert not result.failed, str(result)
+    result = parity.step_by_step(CASES[name], device, steps=5)
+    assert not result.failed, str(result)
+    assert emulated.number("launches").value > before + 25

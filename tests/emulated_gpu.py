@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from fake_device import NUMBER
+from fake_device import NUMBER, FakeArray
 
 from backends.cuda.compile import FOLDERS
 from backends.native.table import kernels
@@ -53,10 +53,13 @@ class Emulated:
     def plug_in(self, load: Any = None) -> None:
         for name in ("order", "fails", "blocks"):
             self.number(name).value = 0
-        kernels.use_device(NUMBER, self.address("emulated_launch"), lambda: 0, load or self.functions)
+        self.use_for(FakeArray, load or self.functions)
+
+    def use_for(self, arrays: type, load: Any = None) -> None:
+        kernels.use_device(NUMBER, arrays, self.address("emulated_launch"), lambda: 0, load or self.functions)
 
     def unplug(self) -> None:
-        kernels.use_device(NUMBER, 0, None, None)
+        kernels.use_device(NUMBER, FakeArray, 0, None, None)
 
 
 def missing() -> str | None:

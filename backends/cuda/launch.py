@@ -31,7 +31,7 @@ class Fused:
         self._modules: list[Any] = []  # what is loaded stays so for as long as it is referred to
         self.problem = cuda.problem()
         if self.problem is None:
-            native.kernels.use_device(index, launch(), self._stream, self._load)
+            native.kernels.use_device(index, cupy.ndarray, launch(), self._stream, self._load)
 
     def overrides(self) -> dict[Any, Any]:
         """Definition -> replacement; empty where CuPy computes everything."""

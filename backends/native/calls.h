@@ -65,6 +65,7 @@ static void release(Given *given)
     while (given->held) PyBuffer_Release(&given->views[--given->held]);
 }
 
+static int is_of_a_device(PyObject *object);
 static int view_on_device(Given *given, PyObject *array, Py_buffer *found);
 
 /* An array's contiguous memory; NULL where it has none such. The view stays in `given`, as its last one. */
@@ -73,10 +74,14 @@ static Py_buffer *view(Given *given, PyObject *object, int written)
     if (given->held == MOST_ARRAYS) return NULL;
     Py_buffer *found = &given->views[given->held];
     int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (written ? PyBUF_WRITABLE : 0), place = IN_HOST;
-    if (PyObject_GetBuffer(object, found, flags) != 0) {
-        PyErr_Clear();
+    if (is_of_a_device(object)) {
         place = view_on_device(given, object, found);
-        if (place == 0) return NULL;
+    } else if (PyObject_GetBuffer(object, found, flags) != 0) {
+        place = 0;
+    }
+    if (place == 0) {
+        PyErr_Clear();
+        return NULL;
     }
     given->held++;
     if (given->place == 0) given->place = place;

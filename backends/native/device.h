@@ -17,6 +17,7 @@ typedef int (*Launch)(void *, unsigned, unsigned, unsigned, unsigned, unsigned, 
 
 typedef struct {
     Launch launch;
+    PyTypeObject *arrays; /* what its arrays are: CuPy's class */
     PyObject *stream; /* a function of Python: the current stream, as a number */
     PyObject *load;   /* another: the functions of one type, which are asked for when the first is wanted */
     int loaded[2];
@@ -25,7 +26,7 @@ typedef struct {
 
 enum { MOST_DEVICES = 32, MOST_WHOLE = 1 << 16, MOST_BLOCKS = 1 << 30 };
 static Device *devices[MOST_DEVICES];
-static int any_device = 0;
+static int numbers_in_use = 0; /* the numbers of devices are below */
 
 static PyObject *name_data, *name_ptr, *name_device_id, *name_shape, *name_dtype, *name_char, *name_flags, *name_whole;
 
@@ -99,21 +100,28 @@ static int shaped(Given *given, PyObject *array, Py_buffer *found)
     return good && !PyErr_Occurred();
 }
 
-/* A GPU's array as a view of memory that is not to be read here; answers where it is, 0 where it is no such array. */
+/* Whether this is an array of a GPU. It is asked first: CuPy's arrays may open their memory to the host as well, and
+ * nothing would wait there for what the GPU is still computing. */
+static int is_of_a_device(PyObject *object)
+{
+    for (int i = 0; i < numbers_in_use; i++) {
+        if (devices[i] != NULL && PyType_IsSubtype(Py_TYPE(object), devices[i]->arrays)) return 1;
+    }
+    return 0;
+}
+
+/* A GPU's array as a view of memory that is not to be read here; answers where it is, 0 where kernels cannot take it.
+ * The view holds nothing: whoever calls holds the array, and CuPy gives memory to others in the order of the stream. */
 static int view_on_device(Given *given, PyObject *array, Py_buffer *found)
 {
-    if (!any_device) return 0;
     long long address, device;
     memset(found, 0, sizeof *found);
-    if (!located(array, &address, &device) || device < 0 || device >= MOST_DEVICES || devices[device] == NULL ||
-        !contiguous(array) || (found->format = (char *)typed(array, &found->itemsize)) == NULL ||
-        !shaped(given, array, found)) {
-        PyErr_Clear();
+    if (!located(array, &address, &device) || device < 0 || device >= numbers_in_use || devices[device] == NULL ||
+        !contiguous(array) || (found->format = (char *)typed(array, &found->itemsize)) == NULL) {
         return 0;
     }
     found->buf = (void *)(intptr_t)address;
-    found->obj = Py_NewRef(array);
-    return ON_GPU + (int)device;
+    return shaped(given, array, found) ? ON_GPU + (int)device : 0;
 }
 
 /* -- launches ------------------------------------------------------------------------------------------------------ */
@@ -209,14 +217,17 @@ static PyObject *device_layout(PyObject *self, PyObject *unused)
                          sizeof(Number), "AT_PLACE", offsetof(Number, place), "AT_TYPE", offsetof(Number, type));
 }
 
-/* use_device(number, launch, stream, load): launch kernels on this GPU. launch is the address of cuLaunchKernel, 0 for
- * no longer; stream() gives the current stream; load(type) the addresses of what device_kernels(type) names. */
+/* use_device(number, arrays, launch, stream, load): launch kernels on this GPU, for arrays of this class. launch is the
+ * address of cuLaunchKernel, 0 for no longer; stream() gives the current stream; load(type) the addresses of what
+ * device_kernels(type) names. */
 static PyObject *use_device(PyObject *self, PyObject *arguments)
 {
     int number;
     unsigned long long address;
-    PyObject *stream, *loading;
-    if (!PyArg_ParseTuple(arguments, "iKOO", &number, &address, &stream, &loading)) return NULL;
+    PyObject *arrays, *stream, *loading;
+    if (!PyArg_ParseTuple(arguments, "iO!KOO", &number, &PyType_Type, &arrays, &address, &stream, &loading)) {
+        return NULL;
+    }
     if (number < 0 || number >= MOST_DEVICES) {
         PyErr_SetString(PyExc_ValueError, "use_device: there is no such number");
         return NULL;
@@ -226,16 +237,18 @@ static PyObject *use_device(PyObject *self, PyObject *arguments)
         device = PyMem_Calloc(1, sizeof(Device));
         if (device == NULL) return PyErr_NoMemory();
         device->launch = (Launch)(uintptr_t)address;
+        device->arrays = (PyTypeObject *)Py_NewRef(arrays);
         device->stream = Py_NewRef(stream);
         device->load = Py_NewRef(loading);
     }
     devices[number] = device;
     if (before != NULL) {
+        Py_DECREF(before->arrays);
         Py_DECREF(before->stream);
         Py_DECREF(before->load);
         PyMem_Free(before);
     }
-    any_device = 0;
-    for (int i = 0; i < MOST_DEVICES; i++) any_device |= devices[i] != NULL;
+    numbers_in_use = 0;
+    for (int i = 0; i < MOST_DEVICES; i++) numbers_in_use = devices[i] != NULL ? i + 1 : numbers_in_use;
     Py_RETURN_NONE;
 }

@@ -17,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MINIMUM_PYTHON = (3, 11)
+CUPY = {"cuda12", "cuda13"}  # the extras that bring it: one of them, where there is a driver
 PYTHON = "{}.{}.{}".format(*sys.version_info)
 # pip and venv write UTF-8 or the machine's own code; a letter that is not understood must not stop the set-up.
 TEXT = {"encoding": "utf-8", "errors": "replace"}
@@ -176,7 +177,7 @@ class Environment:
         installed = before if current else set()
         declined = set(stamp["declined"]) if current else set()
 
-        wanted = set(extras) | {extra for extra in before if not extra.startswith("cuda")}
+        wanted = set(extras) | (before - CUPY)
         missing = sorted(wanted - installed)
         if missing:
             say(f"Installing {self.requirements(missing)} (a minute or two, once).")
@@ -185,8 +186,8 @@ class Environment:
             self.write_stamp(installed, declined)
 
         # One CuPy wheel only: the one that is there stays (a newer driver runs it too).
-        if not any(extra.startswith("cuda") for extra in installed | declined):
-            cuda = next((extra for extra in before if extra.startswith("cuda")), None) or cuda_extra()
+        if not CUPY & (installed | declined):
+            cuda = next((extra for extra in before if extra in CUPY), None) or cuda_extra()
             if cuda is not None:
                 self.install_cuda(cuda, installed, declined)
 

@@ -2,6 +2,8 @@
 
 python3 scripts/check_gpu.py              # Python, NumPy, CuPy and pytest are enough; nothing is installed
 
+Fused kernels are launched by compiled C: where that is not built, and there is a C compiler, it is built in its place.
+
 Writes gpu-check-DATE-GPU.json and .md into bench/results (or --output DIR). Exit code: 0 where everything passed, 1
 where something did not, 2 where there is no GPU to check or the report cannot be written.
 """
@@ -27,7 +29,10 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
-sys.path[:0] = [str(ROOT), str(TESTS)]  # the engine, and the cases that the tests share with this script
+# The engine, the cases that the tests share with this script, and what lies beside it.
+sys.path[:0] = [str(ROOT), str(TESTS), str(ROOT / "scripts")]
+
+import _fused  # noqa: E402  # found by the line above, wherever this file is loaded from
 
 TEST_SECONDS = 300
 ROUNDS, ROUND_SECONDS = 7, 0.15
@@ -50,6 +55,7 @@ def facts(backend: Any) -> dict[str, str]:
     import numpy as np
 
     import engine
+    from backends import native
 
     described = backend.describe()
     return {
@@ -62,6 +68,8 @@ def facts(backend: Any) -> dict[str, str]:
         "Python": platform.python_version(),
         "engine": engine.__version__,
         "system": platform.platform(),
+        "compiled C": "in use" if native.problem() is None else str(native.problem()),
+        "fused": f"{described.get('fused kernels', 'none')}; for {len(backend.overrides)} kernels",
         "processor": platform.processor() or platform.machine(),
         "cores": str(os.cpu_count()),
     }
@@ -283,6 +291,7 @@ def check(backend: Any) -> dict[str, Any]:
         ("tests", "tests marked gpu", run_tests),
         ("parity", "every layer, loss and optimizer beside the CPU", lambda: compare(backend)),
         ("training", "the same training on both", lambda: compare_training(backend)),
+        ("fused", "fused kernels beside CuPy's", lambda: _fused.time(backend)),
         ("timings", "times of a step", lambda: time_steps(backend)),
     ):
         say(f"\n{title} ...")
@@ -290,7 +299,7 @@ def check(backend: Any) -> dict[str, Any]:
         say(f"  {summary(name, report[name])}  ({time.perf_counter() - start:.0f} s so far)")
     report["seconds"] = round(time.perf_counter() - start, 1)
     report["passed"] = report["tests"]["ok"] and all(
-        row["ok"] for name in ("parity", "training", "timings") for row in report[name]
+        row["ok"] for name in ("parity", "training", "fused", "timings") for row in report[name]
     )
     return report
 
@@ -313,6 +322,12 @@ def summary(name: str, part: Any) -> str:
         return (
             f"all {len(part)} agree; largest difference: float64 {worst['float64']:.1e}, float32 {worst['float32']:.1e}"
         )
+    if name == "fused":
+        ratios = sorted(row["cupy_milliseconds"] / row["fused_milliseconds"] for row in part)
+        if not ratios:
+            return "there are none"
+        middle = statistics.median(ratios)
+        return f"CuPy takes {ratios[0]:.2f} to {ratios[-1]:.2f} times as long, {middle:.2f} in the median"
     if name == "training":
         return "; ".join(f"{row['dtype']}: final losses differ by {row['difference']:.1e}" for row in part)
     return "; ".join(
@@ -361,6 +376,12 @@ def markdown(report: dict[str, Any]) -> str:
             [training_cells(row) for row in report["training"]],
         ),
         "",
+        "## Fused kernels",
+        "",
+        f"float32: the median of {_fused.ROUNDS} rounds of calls, in turns with CuPy's calls for the same.",
+        "",
+        *table(["kernel", "arrays", "fused ms", "CuPy ms", ""], [fused_cells(row) for row in report["fused"]]),
+        "",
         "## A step",
         "",
         f"Eager, float32: forward, cross-entropy, backward, SGD with momentum. The median of {ROUNDS} rounds, each",
@@ -390,6 +411,11 @@ def training_cells(row: dict[str, Any]) -> list[str]:
     losses = [f"{row[side]['loss']:.12g}" for side in ("cpu", "gpu")]
     accuracies = [f"{row[side]['test_accuracy']:.4f}" for side in ("cpu", "gpu")]
     return [row["dtype"], *losses, f"{row['difference']:.1e}", f"{row['tolerance']:.0e}", *accuracies, verdict(row)]
+
+
+def fused_cells(row: dict[str, Any]) -> list[str]:
+    times = [f"{row[name]:.4f}" if name in row else "" for name in ("fused_milliseconds", "cupy_milliseconds")]
+    return [row["kernel"], row["shape"], *times, verdict(row)]
 
 
 def timing_cells(row: dict[str, Any]) -> list[str]:
@@ -430,12 +456,17 @@ def main(arguments: list[str] | None = None) -> int:
         import pytest  # noqa: F401
 
         import backends
-        from backends import cupy_backend
+        from backends import cupy_backend, native
     except ModuleNotFoundError as error:
         return refuse(f"{error.name} is not installed; Python, NumPy, CuPy and pytest are needed.")
     problem = cupy_backend.problem()
     if problem is not None:
         return refuse(f"no GPU to check: {problem}")
+    reason = _fused.build()
+    if reason is None and native.kernels is None and os.environ.get("ENGINE_NATIVE") != "0":
+        os.execv(sys.executable, [sys.executable, str(Path(__file__).resolve()), *(arguments or sys.argv[1:])])
+    if reason is not None:
+        say(f"compiled C, which launches fused kernels, is not built: {reason}")
     try:
         backend = backends.get(given.device)
         given.output.mkdir(parents=True, exist_ok=True)

@@ -55,7 +55,8 @@ def check_content(wheel: Path) -> None:
     check(not strangers, f"it contains {', '.join(strangers)}; only {', '.join(sorted(PACKAGES))} belong there.")
     for package in sorted(PACKAGES):
         check(f"{package}/py.typed" in names, f"{package}/py.typed is missing.")
-        sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / package).rglob("*.py")}
+        files = [path for ending in ("py", "h", "cu") for path in (ROOT / package).rglob(f"*.{ending}")]
+        sources = {path.relative_to(ROOT).as_posix() for path in files}
         check(sources <= names, f"it lacks {', '.join(sorted(sources - names))}.")
     check(any(name.endswith("LICENSE") for name in names), "the licence is missing.")
 

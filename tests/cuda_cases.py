@@ -53,20 +53,24 @@ class Case:
         """What a GPU's kernel stands in for."""
         return shapes.Gather.forward if self.definition is widened else self.definition
 
-    def run(self, function: Callable[..., Any], put: Callable[[Any], Any], get: Callable[[Any], Any]) -> list[Any]:
-        """What the function makes of copies of all arrays, brought to it by `put` and back by `get`."""
+    def given(self, put: Callable[[Any], Any]) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
+        """Copies of the arrays, brought to a device by `put`: (by position, outputs, what else is named)."""
 
-        def given(value: Any) -> Any:
+        def copied(value: Any) -> Any:
             if isinstance(value, tuple):
-                return tuple(given(one) for one in value)
+                return tuple(copied(one) for one in value)
             return put(value.copy()) if isinstance(value, np.ndarray) else value
 
-        arrays = [given(one) for one in self.arrays]
-        outputs = {name: given(one) for name, one in self.outputs.items()}
-        work = {name: given(one) for name, one in self.work.items()}
-        options = {name: given(one) for name, one in self.options.items()}
+        def named(values: dict[str, Any]) -> dict[str, Any]:
+            return {name: copied(one) for name, one in values.items()}
+
+        return [copied(one) for one in self.arrays], named(self.outputs), named({**self.work, **self.options})
+
+    def run(self, function: Callable[..., Any], put: Callable[[Any], Any], get: Callable[[Any], Any]) -> list[Any]:
+        """What the function makes of copies of all arrays, brought to it by `put` and back by `get`."""
+        arrays, outputs, others = self.given(put)
         with np.errstate(all="ignore"):
-            answer = function(*arrays, **outputs, **work, **options)
+            answer = function(*arrays, **outputs, **others)
         assert answer is None or answer is True, f"{self.definition.__qualname__} was not taken"
         both = zip((*self.arrays, *self.outputs.values()), (*arrays, *outputs.values()), strict=True)
         return [get(one) for before, one in both if isinstance(before, np.ndarray)]

@@ -4,8 +4,10 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ import parity
 import pytest
 from fake_device import FakeBackend
 
-from backends import cupy_backend
+from backends import cuda, cupy_backend
 from backends.devices import _backends
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,6 +66,7 @@ def gpu(script, monkeypatch):
     monkeypatch.setattr(script, "ROUND_SECONDS", 0.0)
     monkeypatch.setattr(script, "NETS", (((4, 3, 2), 5),))
     monkeypatch.setattr(script, "run_tests", lambda: passed(script))
+    monkeypatch.setattr(script._fused, "build", lambda: None)
     return gpu
 
 
@@ -147,6 +150,8 @@ def test_where_everything_passes_the_report_says_so(script, gpu, tmp_path, capsy
     assert [row["dtype"] for row in report["training"]] == ["float64", "float32"]
     assert all(row["cpu"] == row["gpu"] and row["cpu"]["test_accuracy"] > 0.9 for row in report["training"])
     assert [row["net"] for row in report["timings"]] == ["4-3-2"]
+    assert report["fused"] == []
+    assert report["machine"]["fused"] == "none; for 0 kernels"
     assert all(row["cpu_milliseconds"] > 0 and row["gpu_milliseconds"] > 0 for row in report["timings"])
     text = paths[1].read_text()
     assert "Everything passed" in text
@@ -194,6 +199,69 @@ def test_tests_that_failed_fail_the_whole(script, gpu, tmp_path, monkeypatch, ca
 def test_infinite_differences_are_written_as_words(script):
     row = {"difference": float("inf"), "where": [float("nan"), 1.5, 2]}
     assert script.finite(row) == {"difference": "inf", "where": ["nan", 1.5, 2]}
+
+
+# -- fused kernels -------------------------------------------------------------------------------------------
+
+
+def test_fused_kernels_are_timed_beside_the_definitions(script, emulated, monkeypatch):
+    monkeypatch.setattr(script._fused, "TIMED", tuple((*one[:2], (6, 5)) for one in script._fused.TIMED))
+    monkeypatch.setattr(script._fused, "ROUND_SECONDS", 0.0)
+    backend = FakeBackend(cuda.overrides())
+    rows = script._fused.time(backend)
+    assert len(rows) == 10
+    assert all(row["ok"] and row["fused_milliseconds"] > 0 and row["cupy_milliseconds"] > 0 for row in rows)
+    assert re.fullmatch(
+        r"CuPy takes [\d.]+ to [\d.]+ times as long, [\d.]+ in the median", script.summary("fused", rows)
+    )
+    assert script.fused_cells(rows[0])[:2] == ["GELU.forward", "6x5"]
+    emulated.number("fails").value = 700
+    rows = script._fused.time(backend)
+    assert not any(row["ok"] for row in rows)
+    assert "error 700" in script.fused_cells(rows[0])[-1]
+    assert script.summary("fused", rows) == "10 of 10 did not pass"
+
+
+@pytest.fixture
+def source(script, monkeypatch, tmp_path):
+    """A folder with the source of compiled C, and nothing built there; what would be run to build it."""
+    (tmp_path / "backends" / "native").mkdir(parents=True)
+    (tmp_path / "backends" / "native" / "kernels.c").write_text("")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    monkeypatch.setattr(script._fused, "ROOT", tmp_path)
+    commands = []
+
+    def run(command, **options):
+        commands.append(command)
+        Path(command[command.index("-o") + 1]).write_text("")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(script._fused.subprocess, "run", run)
+    monkeypatch.setattr(script._fused.shutil, "which", lambda name: f"/bin/{name}")
+    return commands
+
+
+@pytest.mark.skipif(
+    not (Path(sysconfig.get_path("include")) / "Python.h").exists(), reason="Python's headers are not installed"
+)
+def test_compiled_c_is_built_where_it_is_not(script, source, tmp_path):
+    assert script._fused.build() is None
+    assert script._fused.build() is None
+    (command,) = source
+    assert command[0] == "/bin/cc"
+    assert {"-ffp-contract=off", "-DPy_LIMITED_API=0x030B0000", "backends/native/kernels.c"} <= set(command)
+    built = tmp_path / "backends" / "native" / "_kernels.abi3.so"
+    os.utime(built, (1, 1))
+    assert script._fused.build() is None  # it was older than its source
+    assert len(source) == 2
+
+
+def test_why_compiled_c_cannot_be_built_is_told(script, source, monkeypatch):
+    monkeypatch.setattr(script._fused.sysconfig, "get_path", lambda name: "/nowhere")
+    assert script._fused.build() == "Python's headers (Python.h) are not installed"
+    monkeypatch.setattr(script._fused.shutil, "which", lambda name: None)
+    assert script._fused.build() == "there is no C compiler"
+    assert source == []
 
 
 # -- the tests that it runs ----------------------------------------------------------------------------------

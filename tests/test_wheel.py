@@ -55,7 +55,7 @@ def test_hard_dependencies() -> None:
 
 def test_extras() -> None:
     assert set(EXTRAS) == set(
-        ["cuda12", "cuda13", "mkl", "plots", "sklearn", "tables", "images", "test", "bench", "all"]
+        ["cuda12", "cuda13", "cuda-check", "mkl", "plots", "sklearn", "tables", "images", "test", "bench", "all"]
     )
     assert names(EXTRAS["cuda12"]) == {"cupy-cuda12x"}
     assert names(EXTRAS["cuda13"]) == {"cupy-cuda13x"}
@@ -69,6 +69,15 @@ def test_package_is_typed_and_whole(package: str) -> None:
     assert "py.typed" in DESCRIPTION["tool"]["setuptools"]["package-data"][package]
     folders = {path.parent for path in (ROOT / package).rglob("*.py")}
     assert [folder for folder in sorted(folders) if not (folder / "__init__.py").is_file()] == []
+
+
+def test_what_a_gpu_runs_is_shipped_as_source() -> None:
+    patterns = DESCRIPTION["tool"]["setuptools"]["package-data"]["backends"]
+    shipped = {path for pattern in patterns for path in (ROOT / "backends").glob(pattern)}
+    for folder in ("cuda", "native"):
+        sources = {path for path in (ROOT / "backends" / folder).iterdir() if path.suffix in (".h", ".cu")}
+        assert sources
+        assert sources <= shipped
 
 
 def test_only_the_two_packages_are_shipped() -> None:

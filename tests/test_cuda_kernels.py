@@ -11,6 +11,8 @@ from fake_device import FakeArray, FakeBackend
 
 from backends import cuda, native
 from backends.cuda import LEFT
+from backends.kernels.averaging import label_weights
+from backends.kernels.loss import CrossEntropy, Hinge, WeightedCrossEntropy
 from backends.native.activations import FUSED_BACKWARD, FUSED_FORWARD
 from backends.native.table import TABLE
 
@@ -77,6 +79,37 @@ def test_an_activation_with_its_bias_beside_it(emulated, entry, shape, dtype):
     rounding = {"rtol": 64 * np.finfo(dtype).eps, "atol": 2 * shape[0] * np.finfo(dtype).eps}
     np.testing.assert_allclose(db._host, dx.sum(axis=0, dtype="float64"), **rounding)
     assert FUSED_FORWARD.keys() == {one.forward for one in cuda_cases.NAMES}
+
+
+@dtypes
+@pytest.mark.parametrize("classes", [3, 40])
+def test_labels_that_are_no_class_read_no_other_memory(emulated, classes, dtype):
+    labels = np.array([0, -1, classes, 2, 2**60, -(2**62)])
+    batch, wrong = len(labels), np.array([1, 2, 4, 5])
+    logits = cuda_cases.drawn((batch, classes), dtype, 0)
+    weights = np.ones(classes, dtype)
+    rows = np.arange(batch)
+    for pair, given, options in (
+        (CrossEntropy, (labels, rows), {}),
+        (WeightedCrossEntropy, (labels, rows, weights), {"label_smoothing": 0.1}),
+        (Hinge, (labels, rows), {"margin": 1.0}),
+    ):
+        losses = FakeArray(np.zeros(batch, dtype))
+        gradient = FakeArray(np.full_like(logits, np.nan))
+        saved = FakeArray(np.full_like(logits, np.nan))
+        others = tuple(FakeArray(one) for one in given)
+        named = {"work": ()} if pair is Hinge else {"probabilities": saved}
+        assert TABLE[pair.forward].compiled(FakeArray(logits), *others, losses=losses, **named, **options) is True
+        assert np.isnan(losses._host[wrong]).all()
+        assert np.isfinite(np.delete(losses._host, wrong)).all()
+        named = {"dscores" if pair is Hinge else "dlogits": gradient}
+        first = FakeArray(logits) if pair is Hinge else saved
+        dlosses = FakeArray(np.ones(batch, dtype))
+        assert TABLE[pair.backward].compiled(dlosses, first, *others, **named, **options) is True
+        assert np.isfinite(gradient._host).all()
+    found = FakeArray(np.zeros(batch, dtype))
+    assert TABLE[label_weights].compiled(FakeArray(weights), FakeArray(labels), weights=found) is True
+    assert (found._host == 1).all()
 
 
 class EmulatedBackend(FakeBackend):

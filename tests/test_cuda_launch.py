@@ -262,6 +262,15 @@ def test_where_they_do_not_compile_it_is_told_and_cupy_computes(emulated, nvrtc,
     assert emulated.number("launches").value == before
 
 
+def test_without_the_drivers_launch_cupy_computes(emulated, nvrtc):
+    def fail():
+        raise OSError("libcuda.so.1: cannot open shared object file\nand more")
+
+    found = Fused(FakeCupy(emulated), NUMBER, fail)
+    assert found.problem == "libcuda.so.1: cannot open shared object file"
+    assert found.overrides() == {}
+
+
 @pytest.mark.parametrize("reason", ["no NVRTC", "no compiled C"])
 def test_what_is_missing_is_told_before(emulated, nvrtc, monkeypatch, reason):
     def fail():

@@ -15,6 +15,9 @@ share its work; nothing of this has been timed on a GPU, so the choices go by ho
     everything                     one block, up to 65,536 numbers: the average of losses, penalties. More are CuPy's,
                                    which shares them between blocks
 
+Labels that are no class are found on the CPU before; on a GPU, where nobody waits to see them, such a sample's loss is
+NaN, and no memory is read that is not the array's.
+
 To CuPy are left: matrix products, and with them linear maps; copies, which its memory copies make; the squared norm of
 all gradients, a product of cuBLAS; checks of values; what compiled C does not take (arrays that are not contiguous,
 other types), and whatever has no compiled C. ENGINE_NATIVE=0 leaves it everything.

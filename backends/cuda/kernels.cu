@@ -13,6 +13,7 @@ typedef long long int64_t;
 typedef unsigned long long uint64_t;
 typedef unsigned long long uintptr_t;
 #define INFINITY __int_as_float(0x7F800000)
+#define NAN __int_as_float(0x7FFFFFFF)
 #define OFFSET(type, part) ((size_t)__INTADDR__(&((type *)0)->part)) /* NVRTC's compiler has it in place of offsetof */
 #else
 #define OFFSET(type, part) __builtin_offsetof(type, part)
@@ -24,6 +25,7 @@ typedef unsigned long long uintptr_t;
 #define INLINE static __device__ __forceinline__
 #define CLONED static __device__ __forceinline__
 #define INDEPENDENT
+#define WITHIN(i, count) ((i) < 0 ? 0 : (i) < (count) ? (i) : (count) - 1)
 #define restrict __restrict__
 
 /* Where an array is: as a void pointer in C, it becomes a pointer of any type by itself. */

@@ -19,6 +19,10 @@ def launch_address() -> int:
     return ctypes.cast(driver.cuLaunchKernel, ctypes.c_void_p).value or 0
 
 
+def _first_line(error: Exception) -> str:
+    return (f"{error}".splitlines() or [type(error).__name__])[0]
+
+
 class Fused:
     """The fused kernels of one GPU.
 
@@ -31,7 +35,10 @@ class Fused:
         self._modules: list[Any] = []  # what is loaded stays so for as long as it is referred to
         self.problem = cuda.problem()
         if self.problem is None:
-            native.kernels.use_device(index, cupy.ndarray, launch(), self._stream, self._load)
+            try:
+                native.kernels.use_device(index, cupy.ndarray, launch(), self._stream, self._load)
+            except Exception as error:  # as below
+                self.problem = _first_line(error)
 
     def overrides(self) -> dict[Any, Any]:
         """Definition -> replacement; empty where CuPy computes everything."""
@@ -50,7 +57,7 @@ class Fused:
                 module.load(compile.cached(arch, kind))
                 found = tuple(module.get_function(name).ptr if name else 0 for name in names)
         except Exception as error:  # NVRTC, the driver, the memory: whatever it is, CuPy can compute
-            self.problem = f"{error}".splitlines()[0] if f"{error}" else type(error).__name__
+            self.problem = _first_line(error)
             warnings.warn(
                 f"cuda:{self._index} computes without fused kernels, more slowly: {self.problem}",
                 RuntimeWarning,

@@ -83,13 +83,20 @@ INLINE void NAME(maxout_gradient)(const Call *c, int64_t i, const Lanes &l)
 
 /* -- losses of classes --------------------------------------------------------------------------------------------- */
 
+/* Nobody has looked at the labels of a GPU. One that is no class reads no other memory, and its loss is NaN. */
+INLINE void NAME(write_loss)(const Call *c, int64_t i, int64_t label, int64_t classes, REAL loss)
+{
+    *ROW_OF(REAL, 2, 1) = label == WITHIN(label, classes) ? loss : (REAL)NAN;
+}
+
 INLINE void NAME(cross_entropy)(const Call *c, int64_t i, const Lanes &l)
 {
     const int64_t classes = c->sizes[0], label = ((const int64_t *)c->arrays[3])[i];
     const REAL *x = ROW_OF(const REAL, 0, classes);
     REAL largest, sum;
     NAME(softmax_of)(l, x, ROW_OF(REAL, 1, classes), classes, &largest, &sum);
-    if (l.lane == 0) *ROW_OF(REAL, 2, 1) = NAME(logarithm)(sum) - (x[label] - largest);
+    const REAL loss = NAME(logarithm)(sum) - (x[WITHIN(label, classes)] - largest);
+    if (l.lane == 0) NAME(write_loss)(c, i, label, classes, loss);
 }
 
 INLINE void NAME(cross_entropy_gradient)(const Call *c, int64_t i, const Lanes &l)
@@ -114,12 +121,15 @@ INLINE void NAME(weighted_cross_entropy)(const Call *c, int64_t i, const Lanes &
     SMOOTHING;
     REAL largest, sum;
     NAME(softmax_of)(l, x, ROW_OF(REAL, 1, classes), classes, &largest, &sum);
-    const REAL spread = sum_of_row<REAL>(l, classes, [&](int64_t j) { return share * w[j]; }), right = sure * w[label];
-    REAL expected = right * (x[label] - largest);
+    const REAL spread = sum_of_row<REAL>(l, classes, [&](int64_t j) { return share * w[j]; });
+    const int64_t chosen = WITHIN(label, classes);
+    const REAL right = sure * w[chosen];
+    REAL expected = right * (x[chosen] - largest);
     if (smoothing != 0) {
         expected += sum_of_row<REAL>(l, classes, [&](int64_t j) { return (x[j] - largest) * (share * w[j]); });
     }
-    if (l.lane == 0) *ROW_OF(REAL, 2, 1) = (right + spread) * NAME(logarithm)(sum) - expected;
+    const REAL loss = (right + spread) * NAME(logarithm)(sum) - expected;
+    if (l.lane == 0) NAME(write_loss)(c, i, label, classes, loss);
 }
 
 INLINE void NAME(weighted_cross_entropy_gradient)(const Call *c, int64_t i, const Lanes &l)
@@ -129,7 +139,7 @@ INLINE void NAME(weighted_cross_entropy_gradient)(const Call *c, int64_t i, cons
     REAL *dlogits = ROW_OF(REAL, 3, classes);
     SMOOTHING;
     const REAL spread = sum_of_row<REAL>(l, classes, [&](int64_t j) { return share * w[j]; });
-    const REAL right = sure * w[label], mass = right + spread;
+    const REAL right = sure * w[WITHIN(label, classes)], mass = right + spread;
     EACH_OF_ROW(j, classes) {
         const REAL rest = p[j] * mass - share * w[j];
         dlogits[j] = (j == label ? rest - right : rest) * dloss;
@@ -173,17 +183,18 @@ INLINE void NAME(soft_cross_entropy_gradient)(const Call *c, int64_t i, const La
 INLINE void NAME(hinge)(const Call *c, int64_t i, const Lanes &l)
 {
     const int64_t classes = c->sizes[0], label = ((const int64_t *)c->arrays[1])[i];
-    const REAL *scores = ROW_OF(const REAL, 0, classes), bound = scores[label] - (REAL)value_of(c->numbers);
+    const REAL *scores = ROW_OF(const REAL, 0, classes), margin = (REAL)value_of(c->numbers);
+    const REAL bound = scores[WITHIN(label, classes)] - margin;
     const REAL sum = sum_of_row<REAL>(
         l, classes, [&](int64_t j) { return j == label ? 0 : NAME(relu_of)(scores[j] - bound); });
-    if (l.lane == 0) *ROW_OF(REAL, 2, 1) = sum;
+    if (l.lane == 0) NAME(write_loss)(c, i, label, classes, sum);
 }
 
 INLINE void NAME(hinge_gradient)(const Call *c, int64_t i, const Lanes &l)
 {
     const int64_t classes = c->sizes[0], label = ((const int64_t *)c->arrays[2])[i];
     const REAL dloss = *ROW_OF(const REAL, 0, c->sizes[1]), *scores = ROW_OF(const REAL, 1, classes);
-    const REAL bound = scores[label] - (REAL)value_of(c->numbers);
+    const REAL bound = scores[WITHIN(label, classes)] - (REAL)value_of(c->numbers);
     REAL *dscores = ROW_OF(REAL, 3, classes);
     int64_t above = 0;
     EACH_OF_ROW(j, classes) above += j != label && scores[j] > bound;

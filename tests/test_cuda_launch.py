@@ -4,6 +4,7 @@ import ctypes
 import os
 import subprocess
 import sys
+import threading
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -208,9 +209,16 @@ class FakeCupy:
             def get_function(self, name):
                 return SimpleNamespace(ptr=emulated.address(name))
 
+        class Device(nullcontext):
+            compute_capability = capability
+
+            def use(self):
+                owner.used.append((threading.current_thread(), self.enter_result))
+
+        self.used = []
         self.cuda = SimpleNamespace(
             get_current_stream=lambda: stream,
-            Device=lambda index: nullcontext(SimpleNamespace(compute_capability=capability)),
+            Device=Device,
             function=SimpleNamespace(Module=Module),
         )
 
@@ -240,6 +248,12 @@ def test_kernels_are_compiled_for_the_gpu_and_used(emulated, nvrtc):
     table[ReLU.forward](None, FakeArray(np.array([-1, 2, -3, 4], "float32")), y=y)
     assert y._host.tolist() == [0, 2, 0, 4]
     assert cupy.loaded == ["sm_90 0"]
+    table[ReLU.forward](None, y, y=y)
+    assert cupy.used == [(threading.main_thread(), NUMBER)]  # the driver knows of a thread by what it says itself
+    other = threading.Thread(target=table[ReLU.forward], args=(None, y), kwargs={"y": y})
+    other.start()
+    other.join()
+    assert cupy.used == [(threading.main_thread(), NUMBER), (other, NUMBER)]
     assert found.describe() == "in use, compiled by NVRTC 12.9"
 
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+import threading
 import warnings
 from typing import Any
 
@@ -32,6 +33,7 @@ class Fused:
 
     def __init__(self, cupy: Any, index: int, launch: Any = launch_address) -> None:
         self._cupy, self._index = cupy, index
+        self._threads = threading.local()
         self._modules: list[Any] = []  # what is loaded stays so for as long as it is referred to
         self.problem = cuda.problem()
         if self.problem is None:
@@ -45,13 +47,18 @@ class Fused:
         return {} if self.problem is not None else cuda.overrides()
 
     def _stream(self) -> int:
+        """The current stream, for the driver, to whom each thread has to say once on which GPU it is."""
+        if not hasattr(self._threads, "known"):
+            self._cupy.cuda.Device(self._index).use()
+            self._threads.known = True
         return int(self._cupy.cuda.get_current_stream().ptr)
 
     def _load(self, kind: int) -> tuple[int, ...]:
         """The addresses of the kernels of a type (0: float, 1: double); zeros, told once, where there are none."""
         names = native.kernels.device_kernels(kind)
         try:
-            with self._cupy.cuda.Device(self._index) as device:
+            device = self._cupy.cuda.Device(self._index)
+            with device:
                 arch = compile.architecture(int(device.compute_capability))
                 module = self._cupy.cuda.function.Module()
                 module.load(compile.cached(arch, kind))

@@ -45,6 +45,17 @@ def test_every_kernel_compiles_and_stays_in_registers(arch, kind):
 
 
 @needs_nvrtc
+@kinds
+def test_no_arithmetic_is_contracted_or_approximate(kind):
+    code, _ = compile.compiled("compute_90", kind)
+    _, *parts = re.split(r"\.entry (\w+)\(", code.decode())
+    bodies = dict(zip(parts[::2], parts[1::2], strict=True))
+    assert set(bodies) == entries(kind)
+    others = {name for name, body in bodies.items() if re.search(r"fma\.|\.ftz|\.approx", body)}
+    assert others == {f"launch_log_softmax_{'double' if kind else 'float'}"}  # its logarithm is CUDA's own
+
+
+@needs_nvrtc
 def test_where_the_host_lays_a_call_out_otherwise_it_does_not_compile(monkeypatch):
     layout = native.kernels.device_layout()
     for name in ("SIZE_OF_CALL", "AT_NUMBERS", "AT_PLACE"):

@@ -3,6 +3,8 @@
 The same cases as on a GPU (test_cuda_gpu.py); then what has no definition: kernels with the bias beside an activation.
 """
 
+import ctypes
+
 import cuda_cases
 import numpy as np
 import parity
@@ -101,6 +103,16 @@ def test_an_activation_with_its_bias_beside_it(emulated, entry, shape, dtype):
     rounding = {"rtol": 64 * np.finfo(dtype).eps, "atol": 2 * shape[0] * np.finfo(dtype).eps}
     np.testing.assert_allclose(db._host, dx.sum(axis=0, dtype="float64"), **rounding)
     assert FUSED_FORWARD.keys() == {one.forward for one in cuda_cases.NAMES}
+
+
+@pytest.mark.parametrize("columns", [1, 3, 1000, 2**32 - 1, 2**32, 2**40 + 7])
+def test_cells_of_any_matrix(emulated, columns):
+    find = emulated.library.emulated_cell
+    find.argtypes = (ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
+    found = np.zeros(2, "int64")
+    for number in (0, 1, 999, 1000, 2**31, 2**32 - 1, 2**32, 2**45 + 12_345):
+        find(number, columns, found.ctypes.data)
+        assert tuple(found) == divmod(number, columns)
 
 
 @dtypes

@@ -2,7 +2,8 @@
 
 kernels.cu is that source for a GPU, compile.py compiles it, launch.py hands its kernels to the compiled module, whose
 functions then take CuPy's arrays as they take NumPy's (native/device.h). native/list.h says of each kernel how threads
-share its work; nothing of this has been timed on a GPU, so the choices go by how many threads have something to do:
+share its work; nothing of this has been timed on a GPU, so the choices go by how many threads have something to do, and
+no thread has several elements at once, in loads of 16 bytes, which would want other loops than the CPU's:
 
     elements, cells of a matrix    a thread each, neighbours at neighbouring places: activations, arithmetic, losses of
                                    numbers, optimizers, masks, clipping, averages of weights, gathered rows

@@ -218,6 +218,7 @@ class FakeCupy:
         self.used = []
         self.cuda = SimpleNamespace(
             get_current_stream=lambda: stream,
+            runtime=SimpleNamespace(free=lambda place: owner.used.append(place)),
             Device=Device,
             function=SimpleNamespace(Module=Module),
         )
@@ -249,11 +250,11 @@ def test_kernels_are_compiled_for_the_gpu_and_used(emulated, nvrtc):
     assert y._host.tolist() == [0, 2, 0, 4]
     assert cupy.loaded == ["sm_90 0"]
     table[ReLU.forward](None, y, y=y)
-    assert cupy.used == [(threading.main_thread(), NUMBER)]  # the driver knows of a thread by what it says itself
+    assert cupy.used == [(threading.main_thread(), NUMBER), 0]  # once a thread
     other = threading.Thread(target=table[ReLU.forward], args=(None, y), kwargs={"y": y})
     other.start()
     other.join()
-    assert cupy.used == [(threading.main_thread(), NUMBER), (other, NUMBER)]
+    assert cupy.used == [(threading.main_thread(), NUMBER), 0, (other, NUMBER), 0]
     assert found.describe() == "in use, compiled by NVRTC 12.9"
 
 

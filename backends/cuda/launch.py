@@ -47,9 +47,10 @@ class Fused:
         return {} if self.problem is not None else cuda.overrides()
 
     def _stream(self) -> int:
-        """The current stream, for the driver, to whom each thread has to say once on which GPU it is."""
+        """The current stream. A thread that has asked nothing of CUDA has no context, and the driver wants one."""
         if not hasattr(self._threads, "known"):
             self._cupy.cuda.Device(self._index).use()
+            self._cupy.cuda.runtime.free(0)  # github.com/cupy/cupy/issues/72
             self._threads.known = True
         return int(self._cupy.cuda.get_current_stream().ptr)
 

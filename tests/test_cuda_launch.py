@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from emulated_gpu import SIGNATURE
 from fake_device import NUMBER, FakeArray, FakeBackend
 
 from backends import cuda, native
@@ -20,10 +21,6 @@ from backends.kernels.activation import ReLU
 from backends.kernels.linear import Linear
 
 ROOT = Path(__file__).resolve().parent.parent
-SIGNATURE = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_void_p, *[ctypes.c_uint] * 7, *[ctypes.c_void_p] * 3
-)  # as cuLaunchKernel
-
 kernels = native.kernels
 pytestmark = pytest.mark.skipif(kernels is None, reason="the compiled kernels are not built")
 

@@ -11,13 +11,14 @@ from test_capture import LAYERS, LOSSES, OPTIMIZERS
 from test_trainer_recorded import net, rich, samples
 
 import engine as en
+from backends import cuda
 from backends.cupy_backend import CupyBackend
 from backends.devices import _backends
 
 STEPS, BATCH = 12, 8
 
 
-@pytest.fixture(params=["fake", "fake without matmul", GPU])
+@pytest.fixture(params=["fake", "fake without matmul", "fused", GPU])
 def device(request, monkeypatch):
     """The name of a device that makes one launch of many, where it can."""
     if request.param == "cupy":
@@ -27,6 +28,9 @@ def device(request, monkeypatch):
         monkeypatch.setattr(backend, "graphs", True)
     else:
         backend = GraphingBackend(("matmul",) if "without" in request.param else ())
+        if request.param == "fused":
+            request.getfixturevalue("emulated").plug_in_capturing()
+            backend.overrides.update(cuda.overrides())
         monkeypatch.setitem(_backends, backend.device, backend)
     return backend.device
 

@@ -14,6 +14,7 @@ from typing import Any
 import fake_device
 from fake_device import NUMBER, FakeArray
 
+from backends import native
 from backends.cuda.compile import FOLDERS
 from backends.native.table import kernels
 
@@ -91,8 +92,8 @@ class Emulated:
 
 def missing() -> str | None:
     """Why there can be no emulated GPU here; None where there can."""
-    if kernels is None:
-        return "the compiled kernels are not built"
+    if native.problem() is not None:
+        return f"compiled kernels: {native.problem()}"
     if not sys.platform.startswith("linux"):
         return "its coroutines are Linux's"
     return None if shutil.which("g++") else "there is no C++ compiler"

@@ -12,7 +12,7 @@ from backends.cuda import compile
 
 NO_NVRTC = cuda.problem()
 needs_nvrtc = pytest.mark.skipif(NO_NVRTC is not None, reason=f"kernels for GPUs: {NO_NVRTC}")
-needs_native = pytest.mark.skipif(native.kernels is None, reason="the compiled kernels are not built")
+needs_native = pytest.mark.skipif(native.problem() is not None, reason=f"compiled kernels: {native.problem()}")
 kinds = pytest.mark.parametrize("kind", [0, 1], ids=["float", "double"])
 
 
@@ -92,8 +92,8 @@ def test_without_nvrtc_the_reason_is_told(monkeypatch):
 @pytest.fixture
 def compilations(monkeypatch, tmp_path):
     """What was compiled: (architecture, type); a stand-in compiles, into a cache of its own."""
-    if native.kernels is None:
-        pytest.skip("the compiled kernels are not built")
+    if native.problem() is not None:
+        pytest.skip(f"compiled kernels: {native.problem()}")
     made = []
 
     def compiled(arch, kind):

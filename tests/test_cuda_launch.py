@@ -22,7 +22,7 @@ from backends.kernels.linear import Linear
 
 ROOT = Path(__file__).resolve().parent.parent
 kernels = native.kernels
-pytestmark = pytest.mark.skipif(kernels is None, reason="the compiled kernels are not built")
+pytestmark = pytest.mark.skipif(native.problem() is not None, reason=f"compiled kernels: {native.problem()}")
 
 
 def on_device(*shape, dtype="float32"):

@@ -218,3 +218,10 @@ def test_what_are_no_panels_is_refused(groups, options, error, words):
         plot.panels([1, 2], groups, **options)
     with pytest.raises(UnknownNameError, match="logarithmic axis 'both'"):
         plot.panels([1, 2], {"a": {"l": [1, 2]}}, logarithmic="both")
+
+
+@needs_matplotlib
+@pytest.mark.parametrize("top", [1e260, 1e290, 1.7e308, np.inf])
+def test_a_line_that_leaves_the_range_of_numbers_is_drawn_up_to_there(top, tmp_path):
+    figure = plot.curves([0, 1, 2], {"diverged": [1.0, 1e5, top]}, tmp_path / "line.png", logarithmic="y")
+    np.testing.assert_array_equal(figure.axes[0].get_lines()[0].get_ydata(), [1.0, 1e5, np.nan])

@@ -35,6 +35,7 @@ POINTS = 72  # an inch
 DOTS = 150  # an inch, in PNG
 LETTER, BOLD = 0.55, 0.62  # how wide a letter is, for its height
 FEW = 30  # points of a line that still have a marker each
+LARGEST = 1e250  # number that is drawn: the ends of an axis beyond it overflow
 
 
 def available() -> bool:
@@ -97,8 +98,9 @@ def interval(owner: str, name: str, given: Any, *, above: float = -math.inf) -> 
 
 
 def finite(values: Host) -> Host:
-    """The values, with NaN, which leaves a gap, where one is infinite."""
-    return np.where(np.isfinite(values), values, np.nan)
+    """The values, with gaps where they are none, or so large that an axis' ends would overflow."""
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(values) < LARGEST, values, np.nan)
 
 
 def spans(lines: Iterable[Host]) -> bool:

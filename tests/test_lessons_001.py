@@ -279,7 +279,7 @@ def test_slide_errors_of_the_jacobian(backend):
         "y = x W: shape of dy/dx": ([3, 4], [4, 3]),
         "y = x W: ∂y₂/∂x₃": (23, 32),
         "where ∂y₂/∂W is not 0": ([[0, 1, 0]] * 4, [[0, 0, 0], [1, 1, 1], [0, 0, 0], [0, 0, 0]]),
-        "t₂,₂,₃ as ∂y₂/∂w₂,₃": (0, 3),
+        "t₂,₂,₃ in the drawn T: ∂y₂/∂w₂,₃": (0, 3),
     }
     for quantity, (slide, right) in wrong.items():
         found = row("jacobian", quantity, backend.device)

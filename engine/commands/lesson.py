@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _alone(chosen: dict[str, Any]) -> ArgumentError:
     option = next(iter(chosen)).replace("_", "-")
-    return ArgumentError(f"--{option} is of one lesson; name it: engine lesson NAME --{option} ...")
+    return ArgumentError(f"--{option} is of one lesson; name it: engine lesson NAME --{option} VALUE.")
 
 
 def _list(arguments: argparse.Namespace, chosen: dict[str, Any]) -> int:

@@ -42,6 +42,9 @@ caption { text-align: left; font-weight: 600; padding-bottom: .4rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem 1.2rem .4rem 0; border-bottom: 1px solid var(--line); }
 th { color: var(--faint); font-weight: 600; font-size: 1rem; }
 td.number { font-variant-numeric: tabular-nums; }
+.wide table { min-width: min(100%, 28rem); }
+table.rows td:first-child { min-width: 11rem; } table.rows td:nth-child(2) { min-width: 9rem; }
+table.rows td:nth-child(n+4) { white-space: nowrap; }
 .yes { color: var(--yes); font-weight: 600; } .no { color: var(--no); font-weight: 600; }
 .slide-error { color: var(--error); font-weight: 600; }
 tr.told td { border: 0; } tr.reason td { color: var(--faint); padding-left: 1.5rem; }
@@ -54,7 +57,7 @@ ol.lessons .state { font-size: 1rem; font-weight: 400; } .unseen { color: var(--
   table.rows tr.told { border: 0; padding-bottom: 0; } table.rows tr.reason { padding-top: 0; }
   table.rows tr.reason td:first-child { font-weight: 400; padding: 0; }
   table.rows td { border: 0; padding: 0; } table.rows td:first-child { font-weight: 600; }
-  table.rows td[data-name] { display: inline-block; margin-right: 1.2rem; }
+  table.rows td[data-name] { display: inline-block; margin-right: 1.2rem; min-width: 0; }
   table.rows td[data-name]::before { content: attr(data-name) ": "; color: var(--faint); font-size: 1rem; }
   pre.formula, pre.code { font-size: .9rem; padding: .8rem; }
 }

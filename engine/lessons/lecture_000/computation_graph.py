@@ -85,7 +85,7 @@ def run(page: Page) -> None:
     columns = ("x₁", "x₂", "z₁", "z₂", "z₃", "a")
     features = network[1](network[0](inputs)).numpy()
     numbers = np.column_stack([samples, features, output.numpy()]).round(3)
-    page.table("Four samples: only those inside all three lines have a near 1", columns, numbers)
+    page.table("Four samples: a is near 1 only inside all three lines", columns, numbers)
     page.draw("A node for each neuron, one sample: values above the edges", en.plot.graph, graph)
     caption = "The same network, a node for each layer, four samples at once"
     page.draw(caption, en.plot.graph, en.graph(output))

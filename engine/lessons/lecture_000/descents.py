@@ -2,7 +2,7 @@
 
     w⁰  initialization
     while True:
-        i₁, ..., i_m = random indices between 1 and ℓ     1: stochastic,  m: mini-batch,  ℓ: batch
+        i₁, ..., i_m = random indices between 1 and ℓ    1: stochastic, m: mini-batch, ℓ: batch
         wᵗ = wᵗ⁻¹ - η_t 1/m Σ_j ∇L(wᵗ⁻¹; x_i_j, y_i_j)
         if ‖wᵗ - wᵗ⁻¹‖ < ε then break
 
@@ -58,7 +58,7 @@ def run(page: Page, *, learning_rate: float = 0.1, epochs: int = 500, seed: int 
 
     total = start - learning_rate * 2 * X.T @ (X @ start - y)
     mean = start - learning_rate * 2 / SAMPLES * X.T @ (X @ start - y)
-    reason = "L(w) is printed as the sum Σ L(w; xᵢ, yᵢ), but ∇L(w) with 1/ℓ: it is the mean."
+    reason = "One slide has the sum L(w) = Σ L(w; xᵢ, yᵢ), the next ∇L(w) with 1/ℓ: of the mean."
     name = "batch: w¹ = w⁰ - η ∇L(w⁰)"
     page.correct(name, total, mean, paths["batch"][1], tolerance=1e-12, reason=reason)
     for name, path in paths.items():

@@ -68,7 +68,7 @@ def run(page: Page, *, learning_rate: float = 0.3, epochs: int = 60, seed: int =
     page.table("Mean squared errors", columns, rows)
     axis = np.linspace(-1, 1, 401)
     page.draw(
-        "Degree 1 misses the bend, 4 follows it, 15 runs through the noise of every training point",
+        "Degree 1 misses the bend, 4 follows it, 15 runs after the noise of the training points",
         en.plot.curves,
         axis,
         {f"degree {degree}": powers(axis, degree) @ fitted[degree] for degree in (1, 4, 15)},

@@ -64,7 +64,7 @@ def run(page: Page, *, learning_rate: float = 0.5, epochs: int = 200, seed: int 
     )
     axis = np.linspace(d.min(), d.max(), 401)
     page.draw(
-        "sign jumps where σ is 1/2; far from the line σ is sure, near it σ is not",
+        "The sign jumps where σ is 1/2; far from the line σ is sure, near it σ is not",
         en.plot.curves,
         axis,
         {"σ(d)": 1 / (1 + np.exp(-axis)), "sign(d), as 0 or 1": (np.sign(axis) + 1) / 2},

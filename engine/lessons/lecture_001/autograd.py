@@ -36,7 +36,7 @@ def run(page: Page) -> None:
     page.compare("∂d/∂d", 1, graph.derivative(d, d), tolerance=0)
 
     routes = []
-    for path in graph.paths(a, d):
+    for path in sorted(graph.paths(a, d), key=lambda path: len(path.nodes)):
         routes.append((" → ".join(node.title for node in path.nodes), path.product))
     page.table("Routes from a to d", ("route", "product of its edges"), routes)
     page.draw("Each edge with its derivative", en.plot.graph, graph, labels="derivatives")

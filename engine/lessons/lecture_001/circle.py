@@ -101,7 +101,7 @@ def run(page: Page, *, learning_rate: float = 0.1, epochs: int = 999, seed: int 
     page.compare("radius found, |w₀|", goal["radius"], radius, tolerance=0.1)
     page.compare("centre found, (w₁, w₂)", goal["centre"], centre, tolerance=0.1)
     page.draw(
-        "The circle that was found; where samples are wrong, it is close",
+        "The circle that was found: only samples close to it are on the wrong side",
         en.plot.decision_regions,
         lambda x: ((x - centre) ** 2).sum(axis=1) - radius**2,
         data,

@@ -55,12 +55,12 @@ def run(page: Page) -> None:
     )
     page.compare("tᵢⱼₖ = ∂yᵢ/∂wₖⱼ", pattern, t, tolerance=0)
     page.correct(
-        "t₂,₂,₃ as ∂y₂/∂w₂,₃",
+        "t₂,₂,₃ in the drawn T: ∂y₂/∂w₂,₃",
         0,
         3,
         dy_dW[1, 1, 2],
         tolerance=0,
-        reason="xⱼ if i = k is for ∂yᵢ/∂wₖⱼ, the column first; of ∂yᵢ/∂wⱼₖ it is xₖ if i = j.",
+        reason="xⱼ if i = k is for ∂yᵢ/∂wₖⱼ; the T that is drawn has ∂yᵢ/∂wⱼₖ: xₖ if i = j.",
     )
     compact = [dy_dW[i, i] for i in range(4)]
     page.compare("∂yᵢ/∂Wᵢ = x, for each i", np.tile(x, (4, 1)), compact, tolerance=0)
@@ -87,7 +87,7 @@ def run(page: Page) -> None:
 
     page.say("Every matrix here has numbers that tell their places: w₂,₃ = 23; and x = (1, 2, 3).")
     page.draw(
-        "Only row i of W reaches yᵢ, and with x: (1, 2, 3)",
+        "Only row i of W reaches yᵢ; there the derivative is x = (1, 2, 3)",
         en.plot.images,
         dy_dW,
         [f"∂y{i}/∂W" for i in "₁₂₃₄"],

@@ -50,7 +50,7 @@ def run(page: Page, *, learning_rate: float = 1e-6, epochs: int = 500, seed: int
         v1 = v1 - learning_rate * x0.T @ dhidden
 
     ratio = np.array(losses) / plain
-    rises = (np.flatnonzero(np.diff(losses) >= 0) + 1).tolist()
+    rises = (np.flatnonzero(~(np.diff(losses) < 0)) + 1).tolist()
     page.correct(
         "steps of: for t in (500)",
         0,

@@ -89,7 +89,7 @@ def run(
         model, rate = en.Sequential(*layers), factor * learning_rate
         optimizer = en.SGD(model.parameters(), learning_rate=rate)
         trainer = en.Trainer(model, loss=en.SquaredError(), optimizer=optimizer, device=page.device)
-        report = f"trained for {epochs} epochs"
+        report = f"trained to the end, epoch {epochs}"
         try:
             trainer.fit((x, y), epochs=epochs, batch_size="all")
         except en.NotFiniteError as error:
@@ -97,7 +97,7 @@ def run(
         losses = trainer.history["loss"]
         starts.append(losses[0])
         ends.append(losses[-1])
-        outcomes.append((name, rate, starts[-1], ends[-1], report))
+        outcomes.append((name, rate, starts[-1], ends[-1], len(losses)))
         curves[f"{name}, η = {rate:g}"] = [*losses, *[np.nan] * (epochs - len(losses))]
 
     fell = [f"{first:.4g} → {last:.4g}" for first, last in zip(starts, ends, strict=True)]
@@ -105,7 +105,8 @@ def run(
     page.check("E, good", "ends lowest", fell[1], ends[1] == min(ends))
     page.check("E, too large", "stays above the good one", fell[2], ends[2] > ends[1])
     page.check("E, divergent", "not hidden", report.split(";")[0], "not finite" in report)
-    page.table("Four trainings", ("rate", "η", "first E", "last E", "report"), outcomes)
+    page.table("Four trainings", ("rate", "η", "first E", "last E", "epochs"), outcomes)
+    page.say(f"Divergent: {report}")
     page.draw(
         "Too small hardly falls; too large jumps and stays too high; divergent is gone at once",
         en.plot.curves,

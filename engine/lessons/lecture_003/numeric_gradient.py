@@ -49,12 +49,12 @@ def run(page: Page, *, hidden: int = 16, seed: int = 0) -> None:
     page.compare("dW, third dim: (1.25347 − 1.25347) / 0.0001", 0, dw[2], tolerance=0.05)
     squares = en.L2(1.0)([en.Parameter([SHOWN], dtype="float64", device=page.device)])
     page.correct(
-        "Σ Wₖ² of the nine weights, a part of L",
+        "smallest L with these nine weights: Σ Wₖ²",
         1.25347,
         22.138,
         squares,
         tolerance=1e-12,
-        reason="L = 1.25347 would be less than a part of it: Σ Wₖ² needs its λ here too.",
+        reason="The printed L = 1.25347 is less than a part of it: Σ Wₖ² needs its λ here, too.",
     )
 
     # A network on 100 digits. Which number of weights costs how much?

@@ -35,7 +35,7 @@ def run(page: Page) -> None:
     # How strong must the penalty be? Each w is a straight line over λ; the lowest line is best.
     strengths = np.linspace(0.0, 1.5, 61)
     lines = np.array([(loss + strength * w.abs()).numpy() for strength in strengths])
-    optima = candidates[lines.argmin(axis=1)]
+    optima = [" or ".join(f"{w:g}" for w in candidates[line == line.min()]) for line in lines]
     page.table(
         "The strength decides",
         ("λ", "L(1) + 1 λ", "L(2) + 2 λ", "L(3) + 3 λ", "best w"),

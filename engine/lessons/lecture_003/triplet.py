@@ -5,7 +5,7 @@
     a    anchor
     p    positive: another example of the anchor's class
     n    negative: an example of another class
-    α    by how much the negative is to be farther away, in squared distance
+    α    by how much the negative is to be farther away, in squared distance: here 1
 
     f is a network that gives each example a place in the plane: its embedding.
     It is never told which class it sees, only who belongs together.

@@ -1,4 +1,4 @@
-"""Role of w and b: w says how steep the step is and which way it goes, b where it is.
+"""Role of w and b: the weight says how steep a step is and which way it goes, the bias where it is.
 
     x ∈ ℝ           o = 1 / (1 + exp(-w x - b)) = σ(w x + b)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from backends.backend import Backend, Kernel
 from backends.cuda.launch import Fused
+from backends.cuda.products import Products
 from backends.errors import DeviceError
 from backends.kernels.pair import Array
 
@@ -104,7 +105,8 @@ class CupyBackend(Backend):
             names = ", ".join(f"cuda:{known}" for known in range(found))
             raise DeviceError(f"device cuda:{index} does not exist; this machine has {names}.")
         self.fused = Fused(cupy, index)
-        super().__init__("cupy", f"cuda:{index}", cupy, self.fused.overrides())
+        self.products = Products(cupy, index, self.fused.overrides(), self.empty)
+        super().__init__("cupy", f"cuda:{index}", cupy, self.fused.overrides() | self.products.overrides())
         self.index = index
         self.graphs = os.environ.get("ENGINE_CUDA_GRAPHS") == "1"
         self._current = cupy.cuda.runtime.getDevice
@@ -203,5 +205,6 @@ class CupyBackend(Backend):
             "CUDA": f"runtime {_dotted(runtime)}, driver {_dotted(version)}",
             "kernels": "CuPy",
             "fused kernels": self.fused.describe(),
+            "matrix products": self.products.describe(),
             "graphs": "in use" if self.graphs else "not in use (ENGINE_CUDA_GRAPHS=1 has steps launched so)",
         }

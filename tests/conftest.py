@@ -7,6 +7,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small arrays on a shared machine: threads only wait for each other
 
 import emulated_gpu
+import fake_cublaslt
 import numpy as np
 import pytest
 from fake_device import FakeBackend
@@ -116,6 +117,21 @@ def emulated(request):
     gpu.plug_in()
     yield gpu
     gpu.unplug()
+
+
+@pytest.fixture(scope="session")
+def _fake_cublaslt(tmp_path_factory):
+    if fake_cublaslt.missing() is not None:
+        pytest.skip(f"no fake cuBLASLt: {fake_cublaslt.missing()}")
+    return fake_cublaslt.compiled(tmp_path_factory.mktemp("cublaslt"))
+
+
+@pytest.fixture
+def machine(_fake_cublaslt, tmp_path, monkeypatch):
+    """What matrix products see of a GPU, with a fake cuBLASLt."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("ENGINE_CUBLASLT", raising=False)
+    return fake_cublaslt.Machine(_fake_cublaslt, tmp_path)
 
 
 @pytest.fixture(autouse=True)

@@ -149,11 +149,11 @@ def cached(arch: str, kind: int) -> bytes:
             return kept[32:]
     code, _ = compiled(arch, kind)
     with contextlib.suppress(OSError):  # without a folder to keep them in they are compiled each time
-        _write(path, hashlib.sha256(code).digest() + code)
+        write(path, hashlib.sha256(code).digest() + code)
     return code
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
     """All of it or nothing, whoever else writes the same."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent)

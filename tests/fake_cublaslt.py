@@ -1,0 +1,104 @@
+"""How is cuBLASLt tested without a GPU? `Machine`: fake_cublaslt.c, compiled, and of CuPy what products ask for."""
+
+import contextlib
+import ctypes
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from fake_device import FakeArray, FakeNamespace
+
+from backends.cuda.cublaslt import Library
+from backends.cuda.products import Products
+from backends.kernels.arithmetic import Add
+
+SOURCE = Path(__file__).resolve().parent / "fake_cublaslt.c"
+COMPILER = shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")
+
+
+def missing() -> str | None:
+    """Why there can be no fake cuBLASLt here; None where there can."""
+    if COMPILER is None or sys.platform == "win32":
+        return "there is no C compiler that makes a shared library as gcc does"
+    return None
+
+
+def compiled(folder: Path) -> Path:
+    """The library, made of its source."""
+    path = folder / "fake_cublaslt.so"
+    subprocess.run([str(COMPILER), "-O1", "-shared", "-fPIC", str(SOURCE), "-o", str(path)], check=True)
+    return path
+
+
+class Event:
+    """A moment on the fake library's clock."""
+
+    def __init__(self, machine: "Machine") -> None:
+        self.machine, self.moment = machine, 0
+
+    def record(self) -> None:
+        self.moment = self.machine["clock"]
+
+    def synchronize(self) -> None:
+        pass
+
+
+class Machine:
+    """A GPU whose memory is the host's, with a fake cuBLASLt of its own.
+
+    Attributes:
+        stream, capturing, capability, name, runtime: what it says of itself.
+        added: how many kernels it ran for biases; each takes `adding` of the clock.
+    """
+
+    def __init__(self, library: Path, folder: Path) -> None:
+        copy = folder / f"fake_{id(self)}.so"  # numbers of its own: a library is loaded once for each path
+        shutil.copy(library, copy)
+        self.loaded = ctypes.CDLL(str(copy))
+        self.stream, self.capturing, self.capability, self.name, self.runtime = 0, False, "90", b"Fake GPU", 12090
+        self.added, self.adding = 0, 0
+        self.cupy: Any = FakeNamespace()
+        self.cupy.cuda = SimpleNamespace(
+            get_current_stream=lambda: SimpleNamespace(ptr=self.stream, is_capturing=lambda: self.capturing),
+            Device=lambda index: contextlib.nullcontext(SimpleNamespace(compute_capability=self.capability)),
+            Event=lambda: Event(self),
+            get_elapsed_time=lambda start, end: float(end.moment - start.moment),
+            runtime=SimpleNamespace(
+                runtimeGetVersion=lambda: self.runtime, getDeviceProperties=lambda index: {"name": self.name}
+            ),
+        )
+
+    def variable(self, name: str) -> Any:
+        return ctypes.c_int64.in_dll(self.loaded, f"fake_{name}")
+
+    def __getitem__(self, name: str) -> int:
+        return int(self.variable(name).value)
+
+    def __setitem__(self, name: str, value: int) -> None:
+        self.variable(name).value = value
+
+    def costs(self, plain: tuple[int, ...], biased: tuple[int, ...] = (4, 3, 2, 1)) -> None:
+        """What the algorithms cost."""
+        (ctypes.c_int64 * 8).in_dll(self.loaded, "fake_cost")[:] = (*plain, *biased)
+
+    def runs(self, *good: int) -> None:
+        """Which algorithms do not fail."""
+        (ctypes.c_int64 * 4).in_dll(self.loaded, "fake_runs")[:] = good
+
+    def add(self, xp: Any, a: Any, b: Any, *, y: Any) -> None:
+        self.added += 1
+        self["clock"] += self.adding
+        xp.add(a, b, out=y)
+
+    def products(self, **options: Any) -> Products:
+        """The products of this GPU."""
+        options = {"find": lambda major: Library(self.loaded)} | options
+        return Products(self.cupy, 0, {Add.forward: self.add}, self.empty, **options)
+
+    @staticmethod
+    def empty(shape: Any, dtype: str) -> FakeArray:
+        return FakeArray(np.empty(shape, dtype))

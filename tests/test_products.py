@@ -1,0 +1,480 @@
+"""Are matrix products through cuBLASLt the definitions'? By a fake library, which does what the real one promises."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from fake_device import FakeArray, FakeBackend
+
+import engine as en
+from backends.cuda import products
+from backends.cuda.cublaslt import LtError
+from backends.kernels.linear import Linear, MatrixProduct
+
+SIZES = ((1, 1, 1), (7, 5, 3), (1, 33, 4), (33, 1, 17), (2, 9, 1), (16, 64, 32), (65, 31, 129))
+dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
+sizes = pytest.mark.parametrize("size", SIZES, ids=str)
+
+
+def numbers(shape, dtype, seed=0):
+    """Small whole numbers: every order of adding them up gives the same bits."""
+    return np.random.default_rng(seed).integers(-4, 5, shape).astype(dtype)
+
+
+def unwritten(shape, dtype):
+    return np.full(shape, np.nan, dtype)
+
+
+# -- every product ---------------------------------------------------------------------------------------
+
+
+@dtypes
+@sizes
+def test_a_linear_map_and_its_gradients(machine, size, dtype):
+    batch, inputs, outputs = size
+    x, w, b = numbers((batch, inputs), dtype), numbers((inputs, outputs), dtype, 1), numbers(outputs, dtype, 2)
+    dy = numbers((batch, outputs), dtype, 3)
+    table = machine.products().overrides()
+    for bias in (b, None):
+        y = FakeArray(unwritten((batch, outputs), dtype))
+        given = None if bias is None else FakeArray(bias)
+        table[Linear.forward](machine.cupy, FakeArray(x), FakeArray(w), given, y=y)
+        np.testing.assert_array_equal(y._host, x @ w + (0 if bias is None else bias))
+    made = {name: FakeArray(unwritten(one.shape, dtype)) for name, one in (("dx", x), ("dw", w), ("db", b))}
+    table[Linear.backward](machine.cupy, FakeArray(dy), FakeArray(x), FakeArray(w), **made)
+    np.testing.assert_array_equal(made["dx"]._host, dy @ w.T)
+    np.testing.assert_array_equal(made["dw"]._host, x.T @ dy)
+    np.testing.assert_array_equal(made["db"]._host, dy.sum(axis=0))
+    for name, before in made.items():  # each alone
+        one = FakeArray(unwritten(before.shape, dtype))
+        table[Linear.backward](machine.cupy, FakeArray(dy), FakeArray(x), FakeArray(w), **{name: one})
+        np.testing.assert_array_equal(one._host, before._host)
+
+
+STACKS = {
+    "one stack": ((3,), (3,)),
+    "two axes": ((2, 3), (2, 3)),
+    "no stack": ((), ()),
+    "a shared matrix on the right": ((4,), ()),
+    "a shared matrix on the left": ((), (4,)),
+    "a stack of one": ((1,), (5,)),
+}
+
+
+@dtypes
+@sizes
+@pytest.mark.parametrize("stacks", STACKS.values(), ids=STACKS)
+def test_stacks_of_matrices_and_their_gradients(machine, stacks, size, dtype):
+    rows, inner, columns = size
+    a, b = numbers((*stacks[0], rows, inner), dtype), numbers((*stacks[1], inner, columns), dtype, 1)
+    table, y = machine.products().overrides(), a @ b
+    made = FakeArray(unwritten(y.shape, dtype))
+    table[MatrixProduct.forward](machine.cupy, FakeArray(a), FakeArray(b), y=made)
+    np.testing.assert_array_equal(made._host, y)
+    dy = numbers(y.shape, dtype, 2)
+    stack = y.shape[:-2]
+    da, db = (FakeArray(unwritten((*stack, *one.shape[-2:]), dtype)) for one in (a, b))
+    table[MatrixProduct.backward](machine.cupy, FakeArray(dy), FakeArray(a), FakeArray(b), da=da, db=db)
+    np.testing.assert_array_equal(da._host, dy @ b.swapaxes(-1, -2))
+    np.testing.assert_array_equal(db._host, a.swapaxes(-1, -2) @ dy)
+    assert machine["products"] >= 3
+
+
+VIEWS = {
+    "as they are": lambda a: a,
+    "transposed in memory": lambda a: np.ascontiguousarray(a.swapaxes(-1, -2)).swapaxes(-1, -2),
+    "rows of a wider matrix": lambda a: np.pad(a, ((0, 0), (0, 4)))[:, :-4],
+    "every second row": lambda a: np.repeat(a, 2, axis=0)[::2],
+    "columns of a longer one": lambda a: np.pad(a.T, ((0, 0), (0, 4)))[:, :-4].T,
+}
+
+
+@dtypes
+@sizes
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+def test_views_whose_rows_or_columns_are_whole(machine, view, size, dtype):
+    rows, inner, columns = size
+    a, b = view(numbers((rows, inner), dtype)), view(numbers((inner, columns), dtype, 1))
+    wide = unwritten((rows, columns + 4), dtype)
+    y = wide[:, :columns]
+    assert machine.products().multiply(FakeArray(a), FakeArray(b), FakeArray(y)) is True
+    np.testing.assert_array_equal(y, a @ b)
+    assert np.isnan(wide[:, columns:]).all()
+
+
+@dtypes
+def test_a_product_is_added_to_what_is_there(machine, dtype):
+    a, b, y = numbers((6, 5), dtype), numbers((5, 7), dtype, 1), numbers((6, 7), dtype, 2)
+    made = FakeArray(y.copy())
+    ours = machine.products()
+    for times in (1, 2):  # the first one is timed
+        assert ours.multiply(FakeArray(a), FakeArray(b), made, beta=1) is True
+        np.testing.assert_array_equal(made._host, y + times * (a @ b))
+
+
+def strange(array, axis):
+    return array[::-1] if axis == 0 else array[:, ::-1]
+
+
+REFUSED = {
+    "other types": lambda: (numbers((4, 4), "float16"), numbers((4, 4), "float16"), unwritten((4, 4), "float16")),
+    "two types": lambda: (numbers((4, 4), "float32"), numbers((4, 4), "float64"), unwritten((4, 4), "float64")),
+    "backwards": lambda: (strange(numbers((4, 4), "float32"), 0), numbers((4, 4), "float32"), unwritten((4, 4), "f")),
+    "every second": lambda: (numbers((4, 8), "float32")[:, ::2], numbers((4, 4), "float32"), unwritten((4, 4), "f")),
+    "repeated": lambda: (np.broadcast_to(numbers(4, "f"), (4, 4)), numbers((4, 4), "f"), unwritten((4, 4), "f")),
+    "a result by columns": lambda: (numbers((4, 4), "f"), numbers((4, 4), "f"), unwritten((4, 4), "f").T),
+    "no rows": lambda: (numbers((0, 4), "f"), numbers((4, 4), "f"), unwritten((0, 4), "f")),
+    "nothing to add up": lambda: (numbers((4, 0), "f"), numbers((0, 4), "f"), unwritten((4, 4), "f")),
+    "an uneven stack": lambda: (
+        numbers((2, 3, 4, 4), "f")[:, :2],
+        numbers((2, 2, 4, 4), "f"),
+        unwritten((2, 2, 4, 4), "f"),
+    ),
+    "stacks across": lambda: (numbers((2, 1, 4, 4), "f"), numbers((1, 2, 4, 4), "f"), unwritten((2, 2, 4, 4), "f")),
+}
+
+
+@pytest.mark.parametrize("given", REFUSED.values(), ids=REFUSED)
+def test_what_is_not_taken_goes_to_the_definition(machine, given):
+    a, b, y = given()
+    ours = machine.products()
+    assert ours.multiply(FakeArray(a), FakeArray(b), FakeArray(y)) is False
+    assert np.isnan(y).all()
+    ours.overrides()[MatrixProduct.forward](machine.cupy, FakeArray(a), FakeArray(b), y=FakeArray(y))
+    np.testing.assert_array_equal(y, np.matmul(a, b))
+    assert machine["products"] == 0
+
+
+def test_numbers_that_are_none_go_through(machine):
+    a, b = numbers((3, 4), "float32"), numbers((4, 5), "float32", 1)
+    a[1, 2], b[0, 3] = np.nan, np.inf
+    y = FakeArray(unwritten((3, 5), "float32"))  # and what was there does not
+    assert machine.products().multiply(FakeArray(a), FakeArray(b), y)
+    np.testing.assert_array_equal(y._host, a @ b)
+
+
+def at(array, offset):
+    """A copy that starts `offset` bytes after a multiple of 64."""
+    room = np.zeros(array.nbytes + 128, np.uint8)
+    start = -room.ctypes.data % 64 + offset
+    copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def test_arrays_at_odd_places_are_computed_by_the_same_choice(machine):
+    a, b, bias = numbers((6, 5), "float32"), numbers((5, 7), "float32", 1), numbers(7, "float32", 2)
+    ours = machine.products()
+    queries = None
+    for offset in (4, 0, 8):
+        y = FakeArray(at(unwritten((6, 7), "float32"), 0))
+        assert ours.multiply(*(FakeArray(at(one, offset)) for one in (a, b)), y, FakeArray(at(bias, offset)))
+        np.testing.assert_array_equal(y._host, a @ b + bias)
+        assert queries in (None, machine["queries"])
+        queries = machine["queries"]
+    turned = ours.multiply(
+        FakeArray(at(a, 4)).T, FakeArray(at(numbers((6, 3), "float32"), 0)), machine.empty((5, 3), "f")
+    )
+    assert turned is True
+    queries = machine["queries"]
+    assert ours.multiply(
+        FakeArray(at(a, 0)).T, FakeArray(at(numbers((6, 3), "float32"), 0)), machine.empty((5, 3), "f")
+    )
+    assert machine["queries"] == queries
+    odd = FakeArray(at(unwritten((6, 7), "float32"), 4))
+    assert ours.multiply(FakeArray(a), FakeArray(b), odd) is False  # a result is not moved
+    machine.capturing = True
+    assert ours.multiply(FakeArray(at(a, 4)), FakeArray(b), machine.empty((6, 7), "float32")) is False
+
+
+def test_a_training_on_these_products_is_that_on_the_definitions(machine):
+    def trained(backend):
+        en.seed(3)
+        model = en.Sequential(en.Linear(6, 9), en.ReLU(), en.Linear(9, 4)).to(backend)
+        optimizer = en.SGD(model.parameters(), learning_rate=0.1)
+        rows = np.random.default_rng(1).normal(size=(11, 6)).astype("float32")
+        x, labels = en.tensor(rows, device=backend), backend.asarray(np.arange(11) % 4)
+        for _ in range(5):
+            loss = en.CrossEntropy()(model(x), labels)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        return [backend.to_host(parameter.array) for parameter in model.parameters()]
+
+    ours = FakeBackend(machine.products().overrides())
+    for one, other in zip(trained(ours), trained(FakeBackend()), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    assert machine["products"] > 5 * 5
+
+
+# -- the choice ------------------------------------------------------------------------------------------
+
+
+def given(machine, rows=6, biased=False, dtype="float32"):
+    """Arrays of one product: a, b, y and perhaps a bias."""
+    arrays = numbers((rows, 5), dtype), numbers((5, 7), dtype, 1), unwritten((rows, 7), dtype)
+    return [FakeArray(one) for one in (*arrays, *([numbers(7, dtype, 2)] if biased else []))]
+
+
+def test_the_fastest_algorithm_is_taken_and_no_other(machine):
+    machine.costs((9, 2, 5, 1))  # the last one needs arrays that are better aligned than is asked for
+    ours, arrays = machine.products(), given(machine)
+    assert ours.multiply(*arrays) is True
+    timed = machine["products"]
+    assert machine["last"] == 1
+    assert timed > 3 * products.ROUNDS
+    machine.costs((1, 9, 5, 1))
+    assert ours.multiply(*arrays) is True
+    assert (machine["last"], machine["products"]) == (1, timed + 1)
+    assert machine["queries"] == 1
+    assert machine["preferences"] == 0
+
+
+def test_a_little_faster_is_not_enough(machine):
+    machine.costs((100, 96, 97, 1))
+    assert machine.products().multiply(*given(machine)) is True
+    assert machine["last"] == 0
+
+
+def test_a_long_product_is_timed_a_few_times_only(machine):
+    machine.costs((1000, 2000, 3000, 1))  # a second and more
+    assert machine.products().multiply(*given(machine)) is True
+    assert machine["products"] == 3 * (2 + products.ROUNDS) + 1
+
+
+def test_an_algorithm_that_does_not_run_is_not_taken(machine):
+    machine.runs(1, 0, 1, 1)
+    machine.costs((9, 1, 5, 1))
+    assert machine.products().multiply(*given(machine)) is True
+    assert machine["last"] == 2
+    machine.runs(0, 0, 0, 0)
+    ours = machine.products()
+    assert ours.multiply(*given(machine, rows=8)) is False
+    assert "left to CuPy's matmul: 1 of 1 shapes" in ours.describe()
+
+
+def test_a_product_that_fails_later_is_the_definitions_from_then_on(machine):
+    ours, arrays = machine.products(), given(machine)
+    assert ours.multiply(*arrays) is True
+    machine.runs(0, 0, 0, 0)
+    assert ours.multiply(*arrays) is False
+    machine.runs(1, 1, 1, 1)
+    assert ours.multiply(*arrays) is False
+
+
+@pytest.mark.parametrize(
+    ("plain", "biased", "adding", "within"),
+    [((9, 9, 9, 9), (9, 9, 8, 9), 5, True), ((2, 2, 2, 2), (9, 9, 9, 9), 5, False)],
+    ids=["the bias within", "a kernel for the bias"],
+)
+def test_a_bias_is_added_in_the_faster_way(machine, plain, biased, adding, within):
+    machine.costs(plain, biased)
+    machine.adding = adding
+    ours, arrays = machine.products(), given(machine, biased=True)
+    a, b, y, bias = arrays
+    assert ours.multiply(*arrays) is True
+    added = machine.added
+    for seed in (2, 5, 5, 6):  # another bias, the same, another: each time the one that is given
+        bias._host[...] = numbers(7, "float32", seed)
+        other = FakeArray(bias._host.copy())
+        for one in (bias, other):
+            y._host[...] = np.nan
+            assert ours.multiply(a, b, y, one) is True
+            np.testing.assert_array_equal(y._host, a._host @ b._host + one._host)
+    assert machine["with_bias"] == within
+    assert machine.added == added + (0 if within else 8)
+
+
+def test_a_bias_that_the_library_does_not_add_is_added_after_it(machine):
+    arrays = given(machine, biased=True, dtype="float64")
+    assert machine.products().multiply(*arrays) is True
+    assert machine["with_bias"] == 0
+    np.testing.assert_array_equal(arrays[2]._host, arrays[0]._host @ arrays[1]._host + arrays[3]._host)
+
+
+def test_a_bias_that_is_no_row_is_not_taken(machine):
+    a, b, y, _ = given(machine, biased=True)
+    ours = machine.products()
+    for bias in (np.zeros(14, "float32")[::2], np.zeros((1, 7), "float32"), np.zeros(7), np.zeros(1, "float32")):
+        assert ours.multiply(a, b, y, FakeArray(bias)) is False
+
+
+def test_nothing_is_timed_while_a_stream_is_captured(machine):
+    machine.costs((9, 2, 5, 1))
+    ours, arrays = machine.products(), given(machine)
+    machine.capturing = True
+    assert ours.multiply(*arrays) is False  # no handle can be made now
+    machine.capturing = False
+    ours.prepare()
+    machine.capturing = True
+    assert ours.multiply(*arrays) is True
+    assert (machine["products"], machine["last"]) == (1, 0)
+    machine.capturing = False
+    assert ours.multiply(*arrays) is True
+    assert (machine["products"], machine["last"]) == (2, 0)  # no second choice for a shape
+    assert ours.multiply(*given(machine, rows=9)) is True
+    assert machine["last"] == 1
+
+
+# -- workspaces and streams ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("capability", "size", "last"), [("90", 32, 2), ("100", 32, 2), ("120", 32, 2), ("86", 4, 1)])
+def test_each_stream_has_a_workspace_of_the_gpus_size(machine, capability, size, last):
+    machine.capability = capability
+    machine.costs((9, 5, 2, 1))
+    assert products.workspace_bytes(int(capability)) == size * 2**20
+    ours, arrays, used = machine.products(), given(machine), {}
+    for stream in (0, 1234, 0, 1234):
+        machine.stream = stream
+        assert ours.multiply(*arrays) is True
+        assert (machine["last"], machine["last_stream"]) == (last, stream)
+        used.setdefault(stream, machine["last_workspace"])
+        assert machine["last_workspace"] == used[stream] != 0
+    assert used[0] != used[1234]
+
+
+def test_a_product_that_needs_no_workspace_makes_none(machine, monkeypatch):
+    machine.costs((1, 9, 9, 9))
+    monkeypatch.setenv("ENGINE_CUBLASLT", "heuristic")
+    made = []
+    ours = machine.products()
+    ours._empty = lambda shape, dtype: made.append(shape) or machine.empty(shape, dtype)
+    assert ours.multiply(*given(machine)) is True
+    assert made == []
+    ours.prepare()
+    assert made == [(32 * 2**20,)]
+
+
+# -- the cache -------------------------------------------------------------------------------------------
+
+
+def kept(tmp_path):
+    return [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_the_next_process_does_not_time_again(machine, tmp_path, biased):
+    machine.costs((9, 2, 5, 1), (9, 9, 1, 9))
+    machine.adding = 5
+    machine.products().multiply(*given(machine, biased=biased))
+    (path,) = kept(tmp_path)
+    assert path.parent == tmp_path / "cache" / "chalkgrad" / "products"
+    for capturing in (False, True):
+        before, queries = machine["products"], machine["queries"]
+        ours = machine.products()
+        ours.prepare()
+        machine.capturing = capturing
+        arrays = given(machine, biased=biased)
+        assert ours.multiply(*arrays) is True
+        assert (machine["products"], machine["queries"]) == (before + 1, queries)
+        assert (machine["last"], machine["with_bias"]) == ((2, 1) if biased else (1, 0))
+        wanted = arrays[0]._host @ arrays[1]._host + (arrays[3]._host if biased else 0)
+        np.testing.assert_array_equal(arrays[2]._host, wanted)
+    machine.capturing = False
+
+
+def changed(content, place):
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+DAMAGE = {
+    "nothing in it": lambda content: b"",
+    "half of it": lambda content: content[: len(content) // 2],
+    "more than it was": lambda content: content + b"x",
+    "another choice": lambda content: changed(content, 32),
+    "another algorithm": lambda content: changed(content, 41),
+    "another sum": lambda content: changed(content, 0),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_choice_is_made_again(machine, tmp_path, damage):
+    machine.costs((9, 2, 5, 1))
+    machine.products().multiply(*given(machine))
+    (path,) = kept(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    queries = machine["queries"]
+    assert machine.products().multiply(*given(machine)) is True
+    assert machine["queries"] == queries + 1
+    assert (machine["last"], path.read_bytes()) == (1, whole)
+
+
+def test_a_whole_choice_that_the_library_refuses_is_made_again(machine, tmp_path):
+    machine.products().multiply(*given(machine))
+    (path,) = kept(tmp_path)
+    for algorithm, biased in ((b"\1" * 64, 0), (path.read_bytes()[33:], 1)):
+        content = bytes([biased]) + algorithm
+        path.write_bytes(hashlib.sha256(content).digest() + content)
+        queries = machine["queries"]
+        assert machine.products().multiply(*given(machine)) is True
+        assert machine["queries"] == queries + 1
+
+
+def test_other_gpus_versions_and_shapes_have_choices_of_their_own(machine, tmp_path):
+    machine.products().multiply(*given(machine))
+    machine.name = b"Another GPU"
+    machine.products().multiply(*given(machine))
+    machine["version"] = 120902
+    machine.products().multiply(*given(machine))
+    machine.products().multiply(*given(machine, rows=7))
+    machine.products().multiply(*given(machine, rows=7, biased=True))
+    assert len(kept(tmp_path)) == 5
+
+
+def test_without_a_folder_for_caches_all_is_timed_each_time(machine, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    for _ in range(2):
+        before = machine["products"]
+        assert machine.products().multiply(*given(machine)) is True
+        assert machine["products"] > before + 3
+
+
+# -- switches, and a library that is not there -----------------------------------------------------------
+
+
+def test_it_can_be_switched_off(machine, monkeypatch):
+    monkeypatch.setenv("ENGINE_CUBLASLT", "0")
+    ours = machine.products(find=None)
+    assert ours.overrides() == {}
+    assert ours.multiply(*given(machine)) is False
+    ours.prepare()
+    assert ours.describe() == "CuPy's matmul: switched off by ENGINE_CUBLASLT=0"
+
+
+def test_the_librarys_first_choice_without_timing(machine, tmp_path, monkeypatch):
+    monkeypatch.setenv("ENGINE_CUBLASLT", "heuristic")
+    machine.costs((9, 2, 5, 1))
+    ours, arrays = machine.products(), given(machine, biased=True)
+    assert ours.multiply(*arrays) is True
+    assert (machine["products"], machine["last"], machine["with_bias"], machine.added) == (1, 0, 1, 0)
+    assert kept(tmp_path) == []
+    assert ours.describe() == "cuBLASLt 12.9.1, its first choices (ENGINE_CUBLASLT=heuristic)"
+
+
+def test_another_word_is_told_and_ignored(machine, monkeypatch):
+    monkeypatch.setenv("ENGINE_CUBLASLT", "fast")
+    with pytest.warns(RuntimeWarning, match="'fast' was given; it is 0 or heuristic. It is ignored"):
+        ours = machine.products()
+    assert ours.describe() == "cuBLASLt 12.9.1, each shape's algorithms timed once"
+
+
+def test_without_the_library_cupy_serves(machine):
+    def find(major):
+        raise LtError(f"no cuBLASLt for CUDA {major}")
+
+    ours = machine.products(find=find)
+    a, b, y, bias = given(machine, biased=True)
+    ours.overrides()[Linear.forward](machine.cupy, a, b, bias, y=y)
+    np.testing.assert_array_equal(y._host, a._host @ b._host + bias._host)
+    assert ours.describe() == "CuPy's matmul: no cuBLASLt for CUDA 12"
+
+
+def test_a_gpu_that_the_library_does_not_serve(machine):
+    machine["create"] = 1
+    ours = machine.products()
+    assert ours.multiply(*given(machine)) is False
+    ours.prepare()
+    assert ours.describe() == "CuPy's matmul: cublasLtCreate of cuBLASLt 12.9.1 ended with status 1"

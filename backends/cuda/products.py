@@ -7,7 +7,8 @@ left other types and strides, products without numbers, and everything where cuB
 When a product of new shapes comes first, the library's first few algorithms for it are timed, a bias within the
 product against one that a kernel of its own adds; the fastest is taken, and no other as long as the process lives:
 whatever is replayed has the bits of what was computed at once. The choice is kept on disk for the next process. While a
-stream is captured nothing can be timed; the library's first choice, or the one on the disk, serves from then on.
+stream is captured nothing can be timed: the library's first choice, or the one on the disk, serves from then on (and
+CuPy, which refuses, if nothing has been multiplied before).
 
     ENGINE_CUBLASLT=heuristic   the library's first choice, always, without timing
     ENGINE_CUBLASLT=0           CuPy's matmul computes everything
@@ -265,8 +266,6 @@ class Products:
         if self.problem is not None or y.data.ptr % ALIGNMENT:
             return False
         if (a.data.ptr | b.data.ptr | (0 if bias is None else bias.data.ptr)) % ALIGNMENT:
-            if self._stream().is_capturing():
-                return False  # a copy's memory would not stay the graph's
             # Copies, so that there is one choice for a shape, wherever it lies.
             a, b, bias = (_aligned(one) for one in (a, b, bias))
         types = a.dtype.char, b.dtype.char, y.dtype.char, None if bias is None else bias.dtype.char
@@ -285,10 +284,11 @@ class Products:
 
     def _run(self, plan: Plan, a: Array, b: Array, y: Array, bias: Array | None, beta: int) -> bool:
         """Compute it by this plan, the bias as well; whether that was taken."""
-        stream = self._stream().ptr
-        workspace = self._workspace(stream) if plan.workspace else 0
+        stream = self._stream()
+        workspace = self._workspace(stream) if plan.workspace else None
+        beside = 0 if workspace is None else workspace.data.ptr, stream.ptr
         within = 0 if bias is None else bias.data.ptr
-        if not plan.run(a.data.ptr, b.data.ptr, y.data.ptr, within, beta, workspace, stream):
+        if not plan.run(a.data.ptr, b.data.ptr, y.data.ptr, within, beta, *beside):
             return False
         if bias is not None and not plan.bound.biased:
             self._table.get(Add.forward, Add.forward)(self._cupy, y, bias, y=y)
@@ -297,19 +297,17 @@ class Products:
     def _stream(self) -> Any:
         return self._cupy.cuda.get_current_stream()
 
-    def _workspace(self, stream: int) -> int:
-        """Where products on this stream may write. Each stream has its own, which lives as long as the process."""
-        if stream not in self._workspaces:
-            self._workspaces[stream] = self._empty((self._most_workspace,), "uint8")
-        return int(self._workspaces[stream].data.ptr)
+    def _workspace(self, stream: Any) -> Array:
+        """Where a product on this stream may write: each stream has its own, which lives as long as the process.
 
-    def prepare(self) -> None:
-        """Make ready what cannot be made while the current stream is captured. A captured product is to be replayed on
-        this stream: its workspace is this stream's."""
-        if self.problem is None:
-            with contextlib.suppress(LtError):
-                self._opened()
-                self._workspace(self._stream().ptr)
+        A captured product has new memory of the allocator that is in use: `CupyBackend.graph` gives each graph a pool
+        of its own, since graphs can run at the same time.
+        """
+        if stream.is_capturing():
+            return self._empty((self._most_workspace,), "uint8")
+        if stream.ptr not in self._workspaces:
+            self._workspaces[stream.ptr] = self._empty((self._most_workspace,), "uint8")
+        return self._workspaces[stream.ptr]
 
     # -- the library -------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ import ctypes
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,12 +48,24 @@ class Event:
         pass
 
 
+class Device(contextlib.nullcontext[None]):
+    """The GPU, as a context that makes it the current one."""
+
+    def __init__(self, machine: "Machine") -> None:
+        super().__init__()
+        self.machine, self.compute_capability = machine, machine.capability
+
+    def use(self) -> None:
+        self.machine.users.append(threading.get_ident())
+
+
 class Machine:
     """A GPU whose memory is the host's, with a fake cuBLASLt of its own.
 
     Attributes:
         stream, capturing, capability, name, runtime: what it says of itself.
         added: how many kernels it ran for biases; each takes `adding` of the clock.
+        users: the threads that made it theirs.
     """
 
     def __init__(self, library: Path, folder: Path) -> None:
@@ -61,10 +74,11 @@ class Machine:
         self.loaded = ctypes.CDLL(str(copy))
         self.stream, self.capturing, self.capability, self.name, self.runtime = 0, False, "90", b"Fake GPU", 12090
         self.added, self.adding = 0, 0
+        self.users: list[int] = []
         self.cupy: Any = FakeNamespace()
         self.cupy.cuda = SimpleNamespace(
             get_current_stream=lambda: SimpleNamespace(ptr=self.stream, is_capturing=lambda: self.capturing),
-            Device=lambda index: contextlib.nullcontext(SimpleNamespace(compute_capability=self.capability)),
+            Device=lambda index: Device(self),
             Event=lambda: Event(self),
             get_elapsed_time=lambda start, end: float(end.moment - start.moment),
             runtime=SimpleNamespace(
@@ -102,3 +116,13 @@ class Machine:
     @staticmethod
     def empty(shape: Any, dtype: str) -> FakeArray:
         return FakeArray(np.empty(shape, dtype))
+
+
+def numbers(shape: Any, dtype: str, seed: int = 0) -> np.ndarray:
+    """Small whole numbers: every order of adding them up gives the same bits."""
+    return np.random.default_rng(seed).integers(-4, 5, shape).astype(dtype)
+
+
+def unwritten(shape: Any, dtype: str) -> np.ndarray:
+    """An array that nobody has written yet."""
+    return np.full(shape, np.nan, dtype)

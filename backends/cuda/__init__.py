@@ -19,9 +19,10 @@ no thread has several elements at once, in loads of 16 bytes, which would want o
 Labels that are no class are found on the CPU before; on a GPU, where nobody waits to see them, such a sample's loss is
 NaN, and no memory is read that is not the array's.
 
-To CuPy are left: matrix products, and with them linear maps; copies, which its memory copies make; the squared norm of
-all gradients, a product of cuBLAS; checks of values; what compiled C does not take (arrays that are not contiguous,
-other types), and whatever has no compiled C. ENGINE_NATIVE=0 leaves it everything.
+Matrix products, and with them linear maps, are cuBLASLt's (products.py). To CuPy are left: copies, which its memory
+copies make; the squared norm of all gradients, a product of cuBLAS; checks of values; what compiled C does not take
+(arrays that are not contiguous, other types), and whatever has no compiled C. ENGINE_NATIVE=0 leaves it everything but
+the products.
 """
 
 from typing import Any
@@ -33,7 +34,7 @@ from backends.kernels.optimizer import squared_norm
 from backends.kernels.shape import Copy
 
 LEFT = frozenset({Linear.forward, Linear.backward, Copy.forward, squared_norm})
-"""Definitions that have compiled C on the CPU, and that CuPy computes on a GPU."""
+"""Definitions that have compiled C on the CPU, and none on a GPU."""
 
 
 def problem() -> str | None:

@@ -10,6 +10,9 @@ whatever is replayed has the bits of what was computed at once. The choice is ke
 stream is captured nothing can be timed: the library's first choice, or the one on the disk, serves from then on (and
 CuPy, which refuses, if nothing has been multiplied before).
 
+Of cuBLASLt's epilogues only the bias is used: ReLU's make 0 of NaN, and BGRADA, which sums up a bias's gradient beside
+the weights', does not say in which order it adds.
+
     ENGINE_CUBLASLT=heuristic   the library's first choice, always, without timing
     ENGINE_CUBLASLT=0           CuPy's matmul computes everything
 
@@ -198,7 +201,7 @@ class Products:
         self._name, self._most_workspace = "", 0
         self._plans: dict[Any, Plan | None] = {}
         self._workspaces: dict[int, Array] = {}
-        self._lock = threading.RLock()
+        self._lock, self._threads = threading.RLock(), threading.local()
         wanted = os.environ.get("ENGINE_CUBLASLT", "")
         if wanted not in ("", "0", "heuristic"):
             text = f"ENGINE_CUBLASLT: {wanted!r} was given; it is 0 or heuristic. It is ignored."
@@ -295,6 +298,10 @@ class Products:
         return True
 
     def _stream(self) -> Any:
+        """The current stream; the library has to be told once by each thread on which GPU it is."""
+        if not hasattr(self._threads, "known"):
+            self._cupy.cuda.Device(self._index).use()
+            self._threads.known = True
         return self._cupy.cuda.get_current_stream()
 
     def _workspace(self, stream: Any) -> Array:
@@ -325,8 +332,8 @@ class Products:
     def _opened(self) -> int:
         """A handle for this GPU, when it is first wanted; raises as `_loaded` does."""
         if not self._handle:
-            library = self._loaded()
-            with self._refusing(), self._cupy.cuda.Device(self._index) as device:
+            library, device = self._loaded(), self._cupy.cuda.Device(self._index)
+            with self._refusing(), device:
                 self._most_workspace = workspace_bytes(int(device.compute_capability))
                 self._name = self._cupy.cuda.runtime.getDeviceProperties(self._index)["name"].decode()
                 self._handle = library.made("cublasLtCreate")

@@ -49,6 +49,7 @@ int64_t fake_version = 120901;
 int64_t fake_create = SUCCESS;                       /* how cublasLtCreate ends */
 int64_t fake_cost[2][ALGORITHMS] = {{4, 3, 2, 1}, {4, 3, 2, 1}}; /* of each algorithm, without and with a bias */
 int64_t fake_runs[ALGORITHMS] = {1, 1, 1, 1};        /* whether it does not fail when it is run */
+int64_t fake_states[ALGORITHMS] = {0, 0, 0, 0};      /* what heuristics say of each */
 int64_t fake_epilogue_types = 1;                     /* 1: a bias for float alone; 3: for double, too; 0: for none */
 /* What they read: */
 int64_t fake_clock = 0, fake_products = 0, fake_queries = 0, fake_made = 0, fake_preferences = 0;
@@ -197,7 +198,9 @@ int cublasLtMatmulAlgoGetHeuristic(void *given, void *operation, void *a, void *
     for (int i = 0; i < ALGORITHMS && *count < most; i++) {
         int good = NEEDS[i] <= preference->workspace;
         for (int j = 0; j < 4; j++) good &= preference->alignment[j] >= ALIGNED[i];
-        if (good) describe(&found[(*count)++], i);
+        if (!good) continue;
+        describe(&found[*count], i);
+        found[(*count)++].state = (int)fake_states[i];
     }
     return *count ? SUCCESS : UNSUPPORTED;
 }

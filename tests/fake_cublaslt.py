@@ -99,9 +99,9 @@ class Machine:
         """What the algorithms cost."""
         (ctypes.c_int64 * 8).in_dll(self.loaded, "fake_cost")[:] = (*plain, *biased)
 
-    def runs(self, *good: int) -> None:
-        """Which algorithms do not fail."""
-        (ctypes.c_int64 * 4).in_dll(self.loaded, "fake_runs")[:] = good
+    def each(self, name: str, *values: int) -> None:
+        """Set a number of each algorithm: runs (0: it fails), states (of heuristics; 0: it is good)."""
+        (ctypes.c_int64 * 4).in_dll(self.loaded, f"fake_{name}")[:] = values
 
     def add(self, xp: Any, a: Any, b: Any, *, y: Any) -> None:
         self.added += 1

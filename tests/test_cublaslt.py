@@ -182,6 +182,19 @@ def test_the_library_is_the_one_for_cupys_cuda(machine, monkeypatch):
     assert cublaslt.library.__wrapped__(12).version == 120901
 
 
+def test_candidates_are_those_that_are_allowed(machine):
+    """The fake library's third needs 8 MiB, its fourth arrays at multiples of 256 bytes."""
+    library, handle = Library(machine.loaded), Library(machine.loaded).made("cublasLtCreate")
+    bound = Bound(
+        library, handle, "f", 1, Matrix(4, 3, 4, False, 0), Matrix(3, 5, 3, False, 0), Matrix(4, 5, 4, False, 0), False
+    )
+    for workspace, wanted in ((32, [0, 1, 2]), (4, [0, 1]), (0, [0])):
+        assert [one.algorithm.data[1] for one in bound.candidates(workspace * 2**20, 9)] == wanted
+    assert len(bound.candidates(2**25, 1)) == 1
+    machine.each("states", 0, 15, 0, 0)
+    assert [one.algorithm.data[1] for one in bound.candidates(2**25, 9)] == [0, 2]
+
+
 def test_a_library_that_is_too_old_or_none(machine):
     machine["version"] = 110800
     with pytest.raises(LtError, match=r"of version 110800; it has to be 120000 \(12.0\) or newer"):

@@ -47,11 +47,11 @@ def test_a_long_product_is_timed_a_few_times_only(machine):
 
 
 def test_an_algorithm_that_does_not_run_is_not_taken(machine):
-    machine.runs(1, 0, 1, 1)
+    machine.each("runs", 1, 0, 1, 1)
     machine.costs((9, 1, 5, 1))
     assert machine.products().multiply(*given(machine)) is True
     assert machine["last"] == 2
-    machine.runs(0, 0, 0, 0)
+    machine.each("runs", 0, 0, 0, 0)
     ours = machine.products()
     assert ours.multiply(*given(machine, rows=8)) is False
     assert "left to CuPy's matmul: 1 of 1 shapes" in ours.describe()
@@ -60,9 +60,9 @@ def test_an_algorithm_that_does_not_run_is_not_taken(machine):
 def test_a_product_that_fails_later_is_the_definitions_from_then_on(machine):
     ours, arrays = machine.products(), given(machine)
     assert ours.multiply(*arrays) is True
-    machine.runs(0, 0, 0, 0)
+    machine.each("runs", 0, 0, 0, 0)
     assert ours.multiply(*arrays) is False
-    machine.runs(1, 1, 1, 1)
+    machine.each("runs", 1, 1, 1, 1)
     assert ours.multiply(*arrays) is False
 
 
@@ -80,7 +80,7 @@ def test_a_bias_is_added_in_the_faster_way(machine, plain, biased, adding, withi
     added = machine.added
     for seed in (2, 5, 5, 6):  # another bias, the same, another: each time the one that is given
         bias._host[...] = numbers(7, "float32", seed)
-        other = FakeArray(bias._host.copy())
+        other = FakeArray(bias._host + 1)
         for one in (bias, other):
             y._host[...] = np.nan
             assert ours.multiply(a, b, y, one) is True
@@ -260,6 +260,17 @@ def test_a_whole_choice_that_the_library_refuses_is_made_again(machine, tmp_path
         queries = machine["queries"]
         assert machine.products().multiply(*given(machine)) is True
         assert machine["queries"] == queries + 1
+
+
+def test_a_kept_choice_that_needs_too_much_workspace_is_made_again(machine, tmp_path):
+    machine.capability = "86"
+    machine.products().multiply(*given(machine))
+    (path,) = kept(tmp_path)
+    content = bytearray(path.read_bytes()[32:])
+    content[9] = 2  # the algorithm that needs 8 MiB
+    path.write_bytes(hashlib.sha256(content).digest() + content)
+    assert machine.products().multiply(*given(machine)) is True
+    assert machine["last"] != 2
 
 
 def test_other_gpus_versions_and_shapes_have_choices_of_their_own(machine, tmp_path):

@@ -6,6 +6,7 @@ from fake_cublaslt import numbers, unwritten
 from fake_device import FakeArray, FakeBackend
 
 import engine as en
+from backends.cuda.products import layouts
 from backends.kernels.linear import Linear, MatrixProduct
 
 SIZES = ((1, 1, 1), (7, 5, 3), (1, 33, 4), (33, 1, 17), (2, 9, 1), (16, 64, 32), (65, 31, 129))
@@ -135,6 +136,36 @@ def test_what_is_not_taken_goes_to_the_definition(machine, given):
     if np.matmul(a, b).shape == y.shape:
         ours.overrides()[MatrixProduct.forward](machine.cupy, FakeArray(a), FakeArray(b), y=FakeArray(y))
         np.testing.assert_array_equal(y, np.matmul(a, b))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "y"),
+    [
+        (((4, 3), (4, 4)), ((3, 5), (20, 4)), ((4, 5), (20, 4))),
+        (((4, 3), (0, 4)), ((3, 5), (20, 4)), ((4, 5), (20, 4))),
+        (((4, 3), (12, 4)), ((3, 5), (20, 4)), ((4, 5), (16, 4))),
+        (((4, 3), (14, 4)), ((3, 5), (20, 4)), ((4, 5), (20, 4))),
+        (((4, 0), (4, 4)), ((0, 5), (20, 4)), ((4, 5), (20, 4))),
+        (((0, 3), (12, 4)), ((3, 5), (20, 4)), ((0, 5), (20, 4))),
+        (((2, 4, 3), (48, 12, 4)), ((3, 5), (20, 4)), ((2, 4, 5), (40, 20, 4))),
+        (((3,), (4,)), ((3, 5), (20, 4)), ((1, 5), (20, 4))),
+        (((4, 2), (12, 4)), ((3, 5), (20, 4)), ((4, 5), (20, 4))),
+    ],
+    ids=(
+        "rows over rows",
+        "one row",
+        "results over results",
+        "between numbers",
+        "nothing",
+        "no rows",
+        "stacked results",
+        "a vector",
+        "sizes",
+    ),
+)
+def test_what_cannot_be_laid_out(a, b, y):
+    assert layouts(4, a, b, y) is None
+    assert layouts(4, ((4, 3), (12, 4)), ((3, 5), (20, 4)), ((4, 5), (20, 4))) is not None
 
 
 def test_numbers_that_are_none_go_through(machine):

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import fake_device
 import numpy as np
 from fake_device import FakeArray, FakeNamespace
 
@@ -75,14 +76,17 @@ class Machine:
         self.stream, self.capturing, self.capability, self.name, self.runtime = 0, False, "90", b"Fake GPU", 12090
         self.added, self.adding = 0, 0
         self.users: list[int] = []
+        self.pool: list[FakeArray] = []
         self.cupy: Any = FakeNamespace()
         self.cupy.cuda = SimpleNamespace(
-            get_current_stream=lambda: SimpleNamespace(ptr=self.stream, is_capturing=lambda: self.capturing),
+            get_current_stream=lambda: SimpleNamespace(ptr=self.stream, is_capturing=self.is_capturing),
             Device=lambda index: Device(self),
             Event=lambda: Event(self),
             get_elapsed_time=lambda start, end: float(end.moment - start.moment),
             runtime=SimpleNamespace(
-                runtimeGetVersion=lambda: self.runtime, getDeviceProperties=lambda index: {"name": self.name}
+                runtimeGetVersion=lambda: self.runtime,
+                getDeviceProperties=lambda index: {"name": self.name},
+                free=lambda address: None,
             ),
         )
 
@@ -110,12 +114,32 @@ class Machine:
 
     def products(self, **options: Any) -> Products:
         """The products of this GPU."""
-        options = {"find": lambda major: Library(self.loaded)} | options
+        options = {"find": lambda major: self.library()} | options
         return Products(self.cupy, 0, {Add.forward: self.add}, self.empty, **options)
 
-    @staticmethod
-    def empty(shape: Any, dtype: str) -> FakeArray:
-        return FakeArray(np.empty(shape, dtype))
+    def library(self) -> Library:
+        """The fake cuBLASLt; what is multiplied while the fake device captures is so whenever the graph is launched."""
+        library = Library(self.loaded)
+        matmul = library.matmul
+
+        def called(*arguments: Any) -> int:
+            if fake_device.captured is None:
+                return int(matmul(*arguments))
+            fake_device.captured.append(lambda: matmul(*arguments))
+            return 0
+
+        library.matmul = called
+        return library
+
+    def is_capturing(self) -> bool:
+        return self.capturing or fake_device.captured is not None
+
+    def empty(self, shape: Any, dtype: str) -> FakeArray:
+        """A new array; what is made while a stream is captured lives on, as in a graph's pool."""
+        made = FakeArray(np.empty(shape, dtype))
+        if self.is_capturing():
+            self.pool.append(made)
+        return made
 
 
 def numbers(shape: Any, dtype: str, seed: int = 0) -> np.ndarray:

@@ -18,7 +18,7 @@ from backends.devices import _backends
 STEPS, BATCH = 12, 8
 
 
-@pytest.fixture(params=["fake", "fake without matmul", "fused", GPU])
+@pytest.fixture(params=["fake", "fake without matmul", "fused", "cublaslt", GPU])
 def device(request, monkeypatch):
     """The name of a device that makes one launch of many, where it can."""
     if request.param == "cupy":
@@ -27,10 +27,12 @@ def device(request, monkeypatch):
         backend = make("cupy")
         monkeypatch.setattr(backend, "graphs", True)
     else:
-        backend = GraphingBackend(("matmul",) if "without" in request.param else ())
+        backend = GraphingBackend(("matmul",) if request.param in ("fake without matmul", "cublaslt") else ())
         if request.param == "fused":
             request.getfixturevalue("emulated").plug_in_capturing()
             backend.overrides.update(cuda.overrides())
+        if request.param == "cublaslt":
+            backend.overrides.update(request.getfixturevalue("machine").products().overrides())
         monkeypatch.setitem(_backends, backend.device, backend)
     return backend.device
 
@@ -113,6 +115,14 @@ def test_kernels_beside_each_other_are_launched_as_one(refused, fewest, most, mo
     replays = program.replays - 1  # the first was call by call
     assert replays >= STEPS - 4
     assert fewest <= backend.launches / replays <= most
+
+
+def test_products_of_cublaslt_are_launched_with_their_neighbours(machine, monkeypatch):
+    backend = GraphingBackend(("matmul",))
+    monkeypatch.setitem(_backends, backend.device, backend)
+    backend.overrides.update(machine.products().overrides())
+    program = compare(backend.device, layers=lambda: (en.ReLU(),), optimizer=OPTIMIZERS["momentum"])
+    assert 1 <= backend.launches / (program.replays - 1) <= 3
 
 
 def test_what_is_captured_is_computed_by_the_launch_alone(monkeypatch):

@@ -298,9 +298,10 @@ class Products:
         return True
 
     def _stream(self) -> Any:
-        """The current stream; the library has to be told once by each thread on which GPU it is."""
+        """The current stream. A thread that has asked nothing of CUDA may have no context (as in launch.py)."""
         if not hasattr(self._threads, "known"):
             self._cupy.cuda.Device(self._index).use()
+            self._cupy.cuda.runtime.free(0)
             self._threads.known = True
         return self._cupy.cuda.get_current_stream()
 

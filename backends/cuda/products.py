@@ -224,7 +224,7 @@ class Products:
         """What a person wants to know of them."""
         if self.problem is None:
             with contextlib.suppress(LtError):
-                self._loaded()
+                self._opened()
         if self._library is None or self.problem is not None:
             return f"CuPy's matmul: {self.problem}"
         how = "each shape's algorithms timed once" if self._timing else "its first choices (ENGINE_CUBLASLT=heuristic)"

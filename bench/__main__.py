@@ -1,26 +1,20 @@
 """How fast is it on this machine? `python -m bench --suite eager` prints a table, `--json FILE` keeps it.
 
-`python -m bench compare OLD NEW` tells what changed between two results of the suite `steps`.
+`python -m bench compare OLD NEW` tells what changed between two results of the suite `steps`. `python -m bench --device
+cuda` alone is the suite `cuda`, which measures one cell after another and goes on where it was stopped.
 
 Run from the repository's root. A suite is a module with `measure()`, which returns plain values, and `report(result)`,
 which turns them into a table; `add_options(parser)`, where it has some, adds what `measure` is given by name.
 """
 
-import datetime
 import json
-import os
-import platform
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-import numpy as np
-
-import backends
-import engine
 from bench import (
     accuracy,
+    cuda,
     data_loading,
     eager_step,
     epochs,
@@ -31,11 +25,12 @@ from bench import (
     start,
     steps,
     steps_report,
-    unpinned,
 )
+from bench.facts import facts
 
 SUITES: dict[str, ModuleType] = {
     "accuracy": accuracy,
+    "cuda": cuda,
     "data": data_loading,
     "eager": eager_step,
     "epochs": epochs,
@@ -47,20 +42,6 @@ SUITES: dict[str, ModuleType] = {
 }
 
 
-def facts() -> dict[str, Any]:
-    """What a result depends on besides the code."""
-    return {
-        "date": datetime.date.today().isoformat(),
-        "engine": engine.__version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "system": platform.platform(),
-        "cores": os.cpu_count(),
-        "taken out of the environment": unpinned,
-        **{name: value for name, value in backends.get("cpu").describe().items() if name in ("processor", "BLAS")},
-    }
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and write where asked; 2 where the file cannot be written."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -70,6 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
     common.add_argument("--suite", choices=sorted(SUITES), default="eager", help="what to measure (default: eager)")
     common.add_argument("--json", type=Path, metavar="FILE", help="write the result there, with the machine's facts")
     name = common.parse_known_args(arguments)[0].suite
+    if not any(word.startswith("--suite") for word in arguments) and _on_gpu(arguments):
+        name = "cuda"
+        common.set_defaults(suite=name)
     suite = SUITES[name]
     question = (suite.__doc__ or "").partition("\n")[0]
     parser = options.Parser(prog=f"python -m bench --suite {name}", description=question, parents=[common])
@@ -88,6 +72,13 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"bench: --json {given.json}: {error.strerror}.", file=sys.stderr)
             return 2
     return 0
+
+
+def _on_gpu(arguments: list[str]) -> bool:
+    """Whether a GPU is asked for."""
+    parser = options.Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--device", default="")
+    return parser.parse_known_args(arguments)[0].device.startswith("cuda")
 
 
 def compare(arguments: list[str]) -> int:

@@ -146,11 +146,18 @@ class Contest:
         for worker in self.workers.values():
             worker.close()
 
-    def build(self, cell: Mapping[str, Any], arrays: Path) -> Iterator[tuple[str, dict[str, Any] | str]]:
+    def build(
+        self,
+        cell: Mapping[str, Any],
+        arrays: Path,
+        names: Sequence[str] | None = None,
+        limit: float = BUILD_SECONDS,
+        **given: Any,
+    ) -> Iterator[tuple[str, dict[str, Any] | str]]:
         """Each contestant at a cell: what it says, or why it cannot. A process that ended before begins again."""
-        for name in list(self.workers):
+        for name in list(self.workers) if names is None else names:
             try:
-                yield name, self._ready(name).ask(BUILD_SECONDS, cell=cell, arrays=str(arrays))
+                yield name, self._ready(name).ask(limit, cell=cell, arrays=str(arrays), **given)
             except FailureError as error:
                 yield name, str(error)
 
@@ -162,6 +169,11 @@ class Contest:
         if name not in self.workers:
             raise FailureError(self.missing[name])
         return self.workers[name]
+
+    def end(self, name: str) -> None:
+        """Let a contestant's process end, with all the memory that it holds; it begins again when it is needed."""
+        if name in self.workers:
+            self.workers[name].close()
 
     def ask(self, name: str, task: str, limit: float = TIME_SECONDS, **given: Any) -> dict[str, Any]:
         """What a contestant answers to a task; FailureError where it cannot."""

@@ -140,12 +140,12 @@ def _plan(microseconds: float) -> tuple[int, int]:
     return steps, min(max(round(ROUND_SECONDS / (steps * seconds)), 1), MOST_BLOCKS)
 
 
-def _comparison(told: dict[str, Any], reference: list[float] | None) -> dict[str, Any]:
+def _comparison(told: dict[str, Any], reference: list[float] | None, tolerance: float = TOLERANCE) -> dict[str, Any]:
     """Does it compute what the engine computes: the largest difference between the losses of the first steps."""
     if told["losses"] is None or reference is None:
         return {"same": False, "reason": told["incomparable"] or "the engine's losses are not known"}
     difference = max(abs(own - other) for own, other in zip(told["losses"], reference, strict=True))
-    return {"same": difference <= TOLERANCE * max(map(abs, reference)), "largest_difference": difference}
+    return {"same": difference <= tolerance * max(map(abs, reference)), "largest_difference": difference}
 
 
 def _ratios(timed: dict[str, dict[str, Any]], losses: dict[str, dict[str, Any]]) -> dict[str, Any]:

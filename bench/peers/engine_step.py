@@ -6,7 +6,8 @@ import numpy as np
 
 import backends
 import engine as en
-from bench.peers.step import BETAS, EPSILON, MOMENTUM, Arrays, Cell, MissingError, Step
+from bench.peers.limits import Limits, matrices
+from bench.peers.step import BETAS, EPSILON, MOMENTUM, Arrays, Cell, Events, MissingError, Step, steps_of_call
 
 
 def prepare(device: str, threads: int) -> dict[str, str]:
@@ -21,13 +22,18 @@ def prepare(device: str, threads: int) -> dict[str, str]:
     }
 
 
-MANY_BYTES = 1 << 24  # of the batches of one call
+def marks(backend: Any) -> Events | None:
+    """The GPU's clock, through the arrays' library; None on the CPU."""
+    cuda = getattr(backend.xp, "cuda", None)
+    return None if cuda is None else Events(cuda.Event(), cuda.Event(), cuda.get_elapsed_time)
 
 
 class Eager(Step):
     """The loop as a user writes it."""
 
     def __init__(self, cell: Cell, arrays: Arrays, device: str) -> None:
+        if cell.precision != "float32":
+            raise MissingError(f"the engine's products have no precision {cell.precision}")
         layers: list[Any] = []
         for w, b in arrays.pairs:
             layers += [en.Linear(*w.shape), en.ReLU()]
@@ -48,6 +54,9 @@ class Eager(Step):
     def reset(self) -> None:
         self.model.load_state_dict(self.first[0])
         self.optimizer.load_state_dict(self.first[1])
+
+    def events(self) -> Events | None:
+        return marks(self.backend)
 
     def one(self, x: Any, labels: Any) -> Any:
         self.optimizer.zero_grad()
@@ -85,7 +94,7 @@ class Many(Captured):
 
     def __init__(self, cell: Cell, arrays: Arrays, device: str) -> None:
         super().__init__(cell, arrays, device)
-        count = max(2, min(100, MANY_BYTES // arrays.x.nbytes))
+        count = steps_of_call(arrays)
         self.batches = [en.stack([one] * count) for one in (self.x, self.labels)]
 
     def run(self, steps: int) -> Any:
@@ -104,6 +113,8 @@ class Products(Step):
     """
 
     def __init__(self, cell: Cell, arrays: Arrays, device: str) -> None:
+        if cell.precision != "float32":
+            raise MissingError(f"these are products in float32, not {cell.precision}")
         self.backend = backends.get(device)
         xp = self.backend.xp
         inputs = xp.asarray(arrays.x)
@@ -130,8 +141,36 @@ class Products(Step):
         for left, right, out in self.calls:
             matmul(left, right, out=out)
 
+    def events(self) -> Events | None:
+        return marks(self.backend)
+
     def synchronize(self, last: Any) -> None:
         self.backend.synchronize()
 
     def incomparable(self) -> str | None:
         return "products alone: there is no loss"
+
+
+class Rates(Limits):
+    """By the engine's array library: NumPy, or CuPy."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__(device)
+        self.backend = backends.get(device)
+
+    def operands(self, precision: str, size: int) -> Any:
+        if precision != "float32":
+            raise MissingError(f"{self.backend.xp.__name__} is asked for products in float32 alone")
+        a, b = (self.backend.asarray(one) for one in matrices(size))
+        c = self.backend.empty(a.shape, a.dtype)
+        return lambda: self.backend.xp.matmul(a, b, out=c)
+
+    def copying(self, count: int) -> Any:
+        source, target = (self.backend.zeros((count,), np.float32) for _ in range(2))
+        return lambda: self.backend.xp.copyto(target, source)
+
+    def events(self) -> Events | None:
+        return marks(self.backend)
+
+    def wait(self) -> None:
+        self.backend.synchronize()

@@ -1,9 +1,9 @@
-"""What is the same step in JAX? The whole of it under jit, weights and states handed over in donated buffers."""
+"""What is the same step in JAX? All of it under jit, in donated buffers; and lax.scan over many steps in one call."""
 
 import os
 from typing import Any
 
-from bench.peers.step import BETAS, EPSILON, MOMENTUM, Arrays, Cell, MissingError, Step
+from bench.peers.step import BETAS, EPSILON, MOMENTUM, Arrays, Cell, MissingError, Step, steps_of_call
 
 
 def prepare(device: str, threads: int) -> dict[str, str]:
@@ -22,6 +22,39 @@ def prepare(device: str, threads: int) -> dict[str, str]:
     return {"version": f"JAX {jax.__version__}", "precision": precision, "BLAS": "XLA's own"}
 
 
+def linear_map(jax: Any, cell: Cell, device: str) -> Any:
+    """x @ w with the cell's precision; the sums are float32, and so is what comes out."""
+    jnp = jax.numpy
+    if cell.precision == "float32" or (cell.precision == "tf32" and device != "cpu"):
+        name = "float32" if cell.precision == "float32" else "tensorfloat32"
+        jax.config.update("jax_default_matmul_precision", name)
+        return jnp.matmul
+    if cell.precision != "bfloat16":
+        raise MissingError(f"JAX's step in {cell.precision} is not measured on {device}")
+
+    def narrow(x: Any) -> Any:
+        return x.astype(jnp.bfloat16)
+
+    def product(x: Any, w: Any) -> Any:
+        return jnp.matmul(x, w, preferred_element_type=jnp.float32)
+
+    @jax.custom_vjp
+    def linear(x: Any, w: Any) -> Any:
+        return product(narrow(x), narrow(w))
+
+    def forward(x: Any, w: Any) -> Any:
+        x, w = narrow(x), narrow(w)
+        return product(x, w), (x, w)
+
+    def backward(kept: Any, dy: Any) -> Any:
+        x, w = kept
+        dy = narrow(dy)
+        return product(dy, w.T), product(x.T, dy)
+
+    linear.defvjp(forward, backward)
+    return linear
+
+
 class Jit(Step):
     """value_and_grad and the update in one jitted function."""
 
@@ -36,10 +69,11 @@ class Jit(Step):
         self.labels = jax.device_put(arrays.labels.astype("int32"), self.device)
         rate, (first, second) = cell.learning_rate, BETAS
         tree = jax.tree.map
+        linear = linear_map(jax, cell, device)
 
         def loss(parameters: Any, x: Any, labels: Any) -> Any:
             for number, (w, b) in enumerate(parameters):
-                x = (x if number == 0 else jax.nn.relu(x)) @ w + b
+                x = linear(x if number == 0 else jax.nn.relu(x), w) + b
             return -jnp.take_along_axis(jax.nn.log_softmax(x), labels[:, None], axis=1).mean()
 
         def sgd(parameters: Any, state: Any, x: Any, labels: Any) -> Any:
@@ -58,7 +92,8 @@ class Jit(Step):
             parameters = tree(lambda p, m, s: p - size * m / (jnp.sqrt(s) / root + EPSILON), parameters, means, squares)
             return parameters, (count, means, squares), value
 
-        self.jitted = jax.jit(sgd if cell.optimizer == "sgd" else adam, donate_argnums=(0, 1))
+        self.update = sgd if cell.optimizer == "sgd" else adam
+        self.jitted = jax.jit(self.update, donate_argnums=(0, 1))
 
     def reset(self) -> None:
         def fresh(make: Any) -> Any:
@@ -75,3 +110,37 @@ class Jit(Step):
 
     def synchronize(self, last: Any) -> None:
         self.jax.block_until_ready((last, self.parameters))
+
+
+class Scan(Jit):
+    """Many steps in one call, by lax.scan over batches that lie one after the other."""
+
+    def __init__(self, cell: Cell, arrays: Arrays, device: str) -> None:
+        super().__init__(cell, arrays, device)
+        self.multiple = steps_of_call(arrays)
+        self.batches = [self.jnp.stack([one] * self.multiple) for one in (self.x, self.labels)]
+
+        def many(parameters: Any, state: Any, x: Any, labels: Any) -> Any:
+            def one(carried: Any, batch: Any) -> Any:
+                *carried, loss = self.update(*carried, *batch)
+                return tuple(carried), loss
+
+            carried, losses = self.jax.lax.scan(one, (parameters, state), (x, labels))
+            return *carried, losses
+
+        self.scanned = self.jax.jit(many, donate_argnums=(0, 1))
+
+    def call(self) -> Any:
+        self.parameters, self.state, losses = self.scanned(self.parameters, self.state, *self.batches)
+        return losses
+
+    def run(self, steps: int) -> Any:
+        for _ in range(steps // self.multiple):
+            losses = self.call()
+        return losses[-1]
+
+    def losses(self, count: int) -> list[float]:
+        found: list[float] = []
+        while len(found) < count:
+            found += self.call().tolist()
+        return found[:count]

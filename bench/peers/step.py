@@ -3,6 +3,8 @@
 This file and the worker are run by the Python of each peer's environment: they need NumPy only.
 """
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +13,7 @@ import numpy as np
 LEARNING_RATES = {"sgd": 0.01, "adam": 1e-4}
 MOMENTUM = 0.9  # of SGD
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam
+MANY_BYTES = 1 << 24  # of the batches of one call of many steps
 
 
 class MissingError(Exception):
@@ -18,16 +21,21 @@ class MissingError(Exception):
 
 
 class Cell(NamedTuple):
-    """One net with its batch and optimizer: one row of the table."""
+    """One net with its batch and optimizer: one row of the table.
+
+    The precision is that of matrix products, summed in float32; weights, states and everything else are float32.
+    """
 
     net: str
     sizes: tuple[int, ...]
     batch: int
     optimizer: str
+    precision: str = "float32"
 
     @property
     def name(self) -> str:
-        return f"{self.net}@{self.batch}/{self.optimizer}"
+        name = f"{self.net}@{self.batch}/{self.optimizer}"
+        return name if self.precision == "float32" else f"{name}/{self.precision}"
 
     @property
     def learning_rate(self) -> float:
@@ -75,12 +83,27 @@ def load(path: str) -> Arrays:
         )
 
 
+def steps_of_call(arrays: Arrays) -> int:
+    """How many steps a contestant takes in one call of many, on batches that lie one after the other."""
+    return max(2, min(100, MANY_BYTES // arrays.x.nbytes))
+
+
+class Events(NamedTuple):
+    """Two marks in a GPU's work, and the milliseconds between them once they were reached."""
+
+    begin: Any
+    end: Any
+    milliseconds: Callable[[Any, Any], float]
+
+
 class Step:
     """A contestant at one cell. A subclass makes what it needs in ``__init__``; nothing but ``run`` is timed.
 
     Its module also has ``prepare(device, threads)``, called once: it imports the library, sets its threads, and returns
     what the result should say of it (version, precision), or raises `MissingError`.
     """
+
+    multiple = 1  # of which a number of steps must be
 
     def __init__(self, cell: Cell, arrays: Arrays, device: str) -> None:
         raise NotImplementedError
@@ -102,6 +125,33 @@ class Step:
 
     def synchronize(self, last: Any) -> None:
         """Wait until everything up to the last step has been computed."""
+
+    def losses(self, count: int) -> list[float]:
+        """The losses of so many steps."""
+        return [self.value(self.step()) for _ in range(count)]
+
+    def events(self) -> Events | None:
+        """New marks for the GPU's own clock; None where the library has none."""
+        return None
+
+    def seconds(self, steps: int) -> float:
+        """How long so many steps take: by the GPU's clock, else by the wall's until all is computed.
+
+        By the wall's, too, where that is much longer: then work was done that the marks do not see.
+        """
+        events = self.events()
+        start = time.perf_counter()
+        if events is not None:
+            events.begin.record()
+        last = self.run(steps)
+        if events is not None:
+            events.end.record()
+        self.synchronize(last)
+        wall = time.perf_counter() - start
+        if events is None:
+            return wall
+        between = events.milliseconds(events.begin, events.end) / 1e3
+        return between if wall <= 1.05 * between + 1e-4 else wall
 
     def value(self, last: Any) -> float:
         """The loss that a step returned."""

@@ -1,14 +1,17 @@
-"""What is the same step in PyTorch? Eager with its fused optimizers, and torch.compile of the whole step."""
+"""What is the same step in PyTorch? Eager with its fused optimizers, compiled as a whole, and as a CUDA graph."""
 
+import contextlib
 import os
 import shutil
 from typing import Any
 
-from bench.peers.step import BETAS, EPSILON, MOMENTUM, Arrays, Cell, MissingError, Step
+from bench.peers.limits import Limits, matrices
+from bench.peers.step import BETAS, EPSILON, MOMENTUM, Arrays, Cell, Events, MissingError, Step
 
 
 def prepare(device: str, threads: int) -> dict[str, str]:
-    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no further processes beside the one that is timed
+    # No further processes beside the one that is timed; beside a GPU they are in nobody's way.
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1" if device == "cpu" else str(threads))
     try:
         import torch
     except ImportError:
@@ -25,13 +28,34 @@ def prepare(device: str, threads: int) -> dict[str, str]:
     }
 
 
+def products(torch: Any, cell: Cell, device: str) -> Any:
+    """A block in which matrix products have the cell's precision; weights, sums and updates stay float32."""
+    if (cell.precision not in ("float32", "bfloat16") and device == "cpu") or cell.precision == "float16":
+        raise MissingError(f"PyTorch's step in {cell.precision} is not measured on {device}")
+    torch.backends.cuda.matmul.allow_tf32 = cell.precision == "tf32"
+    if cell.precision != "bfloat16":
+        return contextlib.nullcontext()
+    return torch.autocast(device.partition(":")[0], torch.bfloat16, cache_enabled=False)
+
+
+def marks(torch: Any, device: str) -> Events | None:
+    """The GPU's clock; None on the CPU."""
+    if device == "cpu":
+        return None
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    return Events(begin, end, lambda begin, end: float(begin.elapsed_time(end)))
+
+
 class Eager(Step):
     """The loop of every tutorial, with ``fused=True``, the fastest of the optimizers' implementations."""
+
+    capturable = False  # what Adam is told
 
     def __init__(self, cell: Cell, arrays: Arrays, device: str) -> None:
         import torch
 
         self.torch, self.device = torch, device
+        self.products = products(torch, cell, device)
         layers: list[Any] = []
         for w, _ in arrays.pairs:
             layers += [torch.nn.Linear(*w.shape), torch.nn.ReLU()]
@@ -42,7 +66,9 @@ class Eager(Step):
         if cell.optimizer == "sgd":
             self.optimizer: Any = torch.optim.SGD(parameters, lr=cell.learning_rate, momentum=MOMENTUM, fused=True)
         else:
-            self.optimizer = torch.optim.Adam(parameters, lr=cell.learning_rate, betas=BETAS, eps=EPSILON, fused=True)
+            self.optimizer = torch.optim.Adam(
+                parameters, lr=cell.learning_rate, betas=BETAS, eps=EPSILON, fused=True, capturable=self.capturable
+            )
         self.x, self.labels = (torch.from_numpy(one).to(device) for one in (arrays.x, arrays.labels))
 
     def reset(self) -> None:
@@ -53,10 +79,14 @@ class Eager(Step):
 
     def step(self) -> Any:
         self.optimizer.zero_grad()
-        loss = self.loss_function(self.model(self.x), self.labels)
+        with self.products:
+            loss = self.loss_function(self.model(self.x), self.labels)
         loss.backward()
         self.optimizer.step()
         return loss
+
+    def events(self) -> Events | None:
+        return marks(self.torch, self.device)
 
     def synchronize(self, last: Any) -> None:
         if self.device != "cpu":
@@ -66,11 +96,52 @@ class Eager(Step):
         return float(last.detach())
 
 
+class Graphed(Eager):
+    """The same loop captured by hand into one torch.cuda.CUDAGraph, with the optimizer in it: one launch a step."""
+
+    def __init__(self, cell: Cell, arrays: Arrays, device: str) -> None:
+        self.capturable = device != "cpu"
+        super().__init__(cell, arrays, device)
+        if device == "cpu":
+            return
+        torch = self.torch
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):  # states and workspaces are made before the capture
+            for _ in range(3):
+                super().step()
+        torch.cuda.current_stream().wait_stream(aside)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.loss = super().step()
+
+    def reset(self) -> None:
+        with self.torch.no_grad():
+            for parameter, first in zip(self.model.parameters(), self.first, strict=True):
+                parameter.copy_(first)
+            for state in self.optimizer.state.values():  # in their places, which the graph knows
+                for value in state.values():
+                    if value is not None:
+                        value.zero_()
+
+    def step(self) -> Any:
+        if self.device == "cpu":
+            return super().step()
+        self.graph.replay()
+        return self.loss
+
+    def note(self) -> str | None:
+        return "there are no CUDA graphs on a CPU: the same calls one by one" if self.device == "cpu" else None
+
+
 class Compiled(Step):
     """Forward, gradients and update as one function, compiled into one graph: faster than compiling the loop above.
 
-    On a GPU with CUDA graphs (``mode="reduce-overhead"``).
+    On a GPU with CUDA graphs.
     """
+
+    mode = "reduce-overhead"
 
     def __init__(self, cell: Cell, arrays: Arrays, device: str) -> None:
         import torch
@@ -78,6 +149,7 @@ class Compiled(Step):
         if device == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
             raise MissingError("torch.compile needs a C++ compiler, and none was found")
         self.torch, self.device = torch, device
+        context = products(torch, cell, device)
         self.first = [torch.from_numpy(one).to(device) for w, b in arrays.pairs for one in (w.T.copy(), b)]
         self.state = [
             [torch.zeros_like(one) for one in self.first] for _ in range(3 if cell.optimizer == "adam" else 2)
@@ -90,9 +162,10 @@ class Compiled(Step):
         linear, cross_entropy = torch.nn.functional.linear, torch.nn.functional.cross_entropy
 
         def loss(parameters: list[Any], x: Any, labels: Any) -> Any:
-            for number in range(0, len(parameters), 2):
-                x = linear(x if number == 0 else x.relu(), parameters[number], parameters[number + 1])
-            return cross_entropy(x, labels)
+            with context:
+                for number in range(0, len(parameters), 2):
+                    x = linear(x if number == 0 else x.relu(), parameters[number], parameters[number + 1])
+                return cross_entropy(x, labels)
 
         def step(state: list[list[Any]], count: Any, x: Any, labels: Any) -> Any:
             gradients, value = torch.func.grad_and_value(loss)(state[0], x, labels)
@@ -101,7 +174,7 @@ class Compiled(Step):
             return value
 
         torch._dynamo.reset()  # it compiles one function 8 times at most, and this is one for each cell
-        mode = None if device == "cpu" else "reduce-overhead"
+        mode = None if device == "cpu" else self.mode
         self.compiled = torch.compile(step, fullgraph=True, dynamic=False, mode=mode)
 
     def reset(self) -> None:
@@ -115,9 +188,18 @@ class Compiled(Step):
     def step(self) -> Any:
         return self.compiled(self.state, self.count, self.x, self.labels)
 
+    def events(self) -> Events | None:
+        return marks(self.torch, self.device)
+
     def synchronize(self, last: Any) -> None:
         if self.device != "cpu":
             self.torch.cuda.synchronize()
+
+
+class MaxAutotuned(Compiled):
+    """The same, every product's kernel chosen by timing; with CUDA graphs, too."""
+
+    mode = "max-autotune"
 
 
 def _sgd(rate: float) -> Any:
@@ -141,3 +223,31 @@ def _adam(rate: float) -> Any:
             parameter.sub_(size * mean / (square.sqrt() / root + EPSILON))
 
     return update
+
+
+class Rates(Limits):
+    """How fast PyTorch multiplies and copies."""
+
+    def __init__(self, device: str) -> None:
+        import torch
+
+        super().__init__(device)
+        self.torch = torch
+
+    def operands(self, precision: str, size: int) -> Any:
+        products(self.torch, Cell("", (), 0, "", precision), self.device)
+        kind = self.torch.bfloat16 if precision == "bfloat16" else self.torch.float32
+        a, b = (self.torch.from_numpy(one).to(self.device, kind) for one in matrices(size))
+        c = self.torch.empty_like(a)
+        return lambda: self.torch.matmul(a, b, out=c)
+
+    def copying(self, count: int) -> Any:
+        source, target = (self.torch.zeros(count, device=self.device) for _ in range(2))
+        return lambda: target.copy_(source)
+
+    def events(self) -> Events | None:
+        return marks(self.torch, self.device)
+
+    def wait(self) -> None:
+        if self.device != "cpu":
+            self.torch.cuda.synchronize()

@@ -1,6 +1,7 @@
 """How is one contestant timed? The process that holds it: a line of JSON in, a line of JSON out, until the input ends.
 
-    {"cell": {...}, "arrays": "FILE.npz"}   builds the cell: its losses, and about how many microseconds a step takes
+    {"cell": {...}, "arrays": "FILE.npz"}   builds the cell: its losses, and about how many microseconds a step takes;
+                                            "losses": 5 asks for so many of them
     {"steps": 400, "blocks": 2}             times so many steps, so many times: microseconds a step, one value a block
     {"task": "train", "epochs": 1}          calls that method of a contestant that is no step, by these names
 
@@ -25,10 +26,9 @@ REST_SECONDS = 1.0
 def microseconds(contestant: Step, steps: int) -> float:
     """How long one step takes, averaged over ``steps`` of them; some that are not timed come first."""
     contestant.reset()
-    contestant.synchronize(contestant.run(max(WARM, steps // 10)))
-    start = time.perf_counter()
-    contestant.synchronize(contestant.run(steps))
-    return (time.perf_counter() - start) / steps * 1e6
+    warm, steps = (-(-one // contestant.multiple) * contestant.multiple for one in (max(WARM, steps // 10), steps))
+    contestant.synchronize(contestant.run(warm))
+    return contestant.seconds(steps) / steps * 1e6
 
 
 def rest() -> None:
@@ -43,11 +43,11 @@ def rest() -> None:
 def build(kind: type[Step], asked: dict[str, Any], device: str) -> tuple[Step, dict[str, Any]]:
     """A contestant at a cell, and what there is to say of it."""
     given = asked["cell"]
-    cell = Cell(given["net"], tuple(given["sizes"]), given["batch"], given["optimizer"])
+    cell = Cell(**given | {"sizes": tuple(given["sizes"])})
     contestant = kind(cell, load(asked["arrays"]), device)
     contestant.reset()
     reason = contestant.incomparable()
-    losses = [contestant.value(contestant.step()) for _ in range(LOSSES)] if reason is None else None
+    losses = contestant.losses(asked.get("losses", LOSSES)) if reason is None else None
     estimate = min(microseconds(contestant, 2) for _ in range(2))
     return contestant, {
         "losses": losses,

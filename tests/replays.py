@@ -1,0 +1,103 @@
+"""Does a replayed step do what the eager one does? Every layer, loss and optimizer, recorded on a device, bit for bit.
+
+Before each replay all that it should compute anew is overwritten, floats by NaN: what it reads without having written
+it comes out. The cases are those of `parity.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from parity import Case
+
+import engine as en
+
+STEPS = 8
+
+
+@dataclass
+class Outcome:
+    """What replays of one case gave.
+
+    Attributes:
+        replayed: how many steps were replays; 0 where the case runs eagerly.
+        poisoned: how many arrays were overwritten before them, in all.
+        reason: why it runs eagerly.
+        where: what was not the same bits first, and after which step; None where all was.
+    """
+
+    case: str
+    kind: str
+    dtype: str
+    steps: int
+    replayed: int = 0
+    poisoned: int = 0
+    reason: str | None = None
+    where: str | None = None
+
+    def __str__(self) -> str:
+        if self.where is not None:
+            return f"{self.case} ({self.dtype}): {self.where} is not the eager step's"
+        ran = f"{self.replayed} of {self.steps} steps replayed, {self.poisoned} arrays overwritten"
+        return f"{self.case} ({self.dtype}): " + (ran if self.reason is None else f"eager, because {self.reason}")
+
+
+class Side:
+    """A case on a device: the step as a function, and the state that it leaves."""
+
+    def __init__(self, case: Case, device: Any, dtype: str) -> None:
+        self.model = case.model(np.random.default_rng(7)).to(dtype=dtype).to(device=device)
+        self.loss, self.device = case.loss(), device
+        self.optimizer = case.optimizer(self.model.parameters())
+
+    def step(self, x: en.Tensor, *targets: en.Tensor) -> en.Tensor:
+        def closure() -> en.Tensor:
+            self.optimizer.zero_grad()
+            wanted = [self.model(one) for one in targets] if isinstance(self.loss, en.TripletMargin) else targets
+            loss = self.loss(self.model(x), *wanted)
+            loss.backward()
+            return loss
+
+        if self.optimizer.needs_closure:
+            return self.optimizer.step(closure)
+        loss = closure()
+        self.optimizer.step()
+        return loss
+
+    def state(self) -> dict[str, bytes]:
+        found = {f"weight {name}": one.numpy().tobytes() for name, one in self.model.state_dict().items()}
+        states = self.optimizer.state_dict()["tensors"]
+        return found | {f"state {name}": one.tobytes() for name, one in states.items()}
+
+
+def poison(recorded: Any, device: Any) -> int:
+    """Overwrite what a replay should compute anew; how many arrays that were."""
+    count = 0
+    for program in recorded.programs:
+        for array in program.buffers.arrays:
+            if getattr(array.flags, "writeable", True):
+                array.fill({"f": np.nan, "u": 255}.get(array.dtype.kind, 1))
+                count += 1
+    return count
+
+
+def compare(case: Case, device: Any, dtype: str = "float32", steps: int = STEPS) -> Outcome:
+    """The same steps eagerly and recorded: losses and states after each, bit for bit."""
+    outcome = Outcome(case.name, case.kind, dtype, steps)
+    ours, theirs = Side(case, device, dtype), Side(case, device, dtype)
+    recorded = en.capture(theirs.step)
+    batches = case.batches(dtype)
+    for step in range(1, steps + 1):
+        batch = [en.tensor(part, device=device) for part in batches[step % len(batches)]]
+        expected = ours.step(*batch).numpy().tobytes()
+        outcome.poisoned += poison(recorded, device)
+        programs = list(recorded.programs)
+        given = recorded(*batch).numpy().tobytes()
+        outcome.replayed += bool(programs) and programs == recorded.programs
+        mine, other = ours.state(), theirs.state()
+        differing = ["the loss"] if given != expected else [name for name in mine if mine[name] != other.get(name)]
+        if differing:
+            outcome.where = f"{differing[0]} after step {step}"
+            break
+    outcome.reason = recorded.reason
+    return outcome

@@ -35,6 +35,7 @@ from bench.peers.step import Cell, make_arrays, save
 
 CONTESTANTS = {
     "captured": Contestant("engine captured", None, "engine_step", "Captured"),
+    "graphs": Contestant("as graphs", None, "engine_step", "Graphs"),
     "many": Contestant("K steps a call", None, "engine_step", "Many"),
     "eager": Contestant("engine eager", None, "engine_step", "Eager"),
     "torch": Contestant("PyTorch eager", "torch", "torch_step", "Eager"),
@@ -267,7 +268,7 @@ def _ratios(timed: Mapping[str, Any], losses: Mapping[str, Any]) -> dict[str, An
     """The fastest peer's time over the engine's, step by step and many in one call; and PyTorch's eager one's."""
     peers = [name for name in timed if CONTESTANTS[name].peer is not None and losses[name]["same"]]
     best = min(peers, key=lambda name: timed[name]["median"], default=None)
-    ours = [name for name in ("captured", "many") if name in timed]
+    ours = [name for name in ("captured", "graphs", "many") if name in timed]
     own = min(ours, key=lambda name: timed[name]["median"], default=None)
 
     def ratio(peer: str | None, mine: str | None) -> float | None:

@@ -8,7 +8,7 @@ import pytest
 from bench import cuda, cuda_report
 from bench.__main__ import main
 from bench.contest import Contest, FailureError
-from bench.peers.engine_step import Rates
+from bench.peers.engine_step import Graphs, Rates
 from bench.peers.step import Cell, Events, MissingError, Step, make_arrays, save, steps_of_call
 from bench.peers.worker import microseconds
 
@@ -269,6 +269,11 @@ def test_the_rates_of_this_machine_are_measured():
     assert found["copy"]["by"] == "arrays of the engine"
     with pytest.raises(MissingError, match="float32 alone"):
         Rates("cpu").operands("tf32", 4)
+
+
+def test_a_cpu_has_no_graphs():
+    with pytest.raises(MissingError, match="no CUDA graphs"):
+        Graphs(cuda.TINY[0], make_arrays(cuda.TINY[0]), "cpu")
 
 
 def test_a_process_that_was_ended_begins_again(tmp_path):

@@ -9,9 +9,7 @@ where something did not, 2 where there is no GPU to check or the report cannot b
 """
 
 import argparse
-import ast
 import datetime
-import importlib.util
 import itertools
 import json
 import os
@@ -21,20 +19,21 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
 # The engine, the cases that the tests share with this script, and what lies beside it.
 sys.path[:0] = [str(ROOT), str(TESTS), str(ROOT / "scripts")]
 
-import _fused  # noqa: E402  # found by the line above, wherever this file is loaded from
+import _cells  # noqa: E402  # these are found by the line above, wherever this file is loaded from
+import _fused  # noqa: E402
+import _replays  # noqa: E402
+from _gpu_tests import counted, missing_modules, run_tests  # noqa: E402, F401  # all three for its tests
 
-TEST_SECONDS = 300
+ALL_SECONDS = 450  # for everything; what is timed last is broken off there
 ROUNDS, ROUND_SECONDS = 7, 0.15
 NETS = (((64, 64, 10), 32), ((784, 256, 128, 10), 128), ((1024, 1024, 1024, 10), 512))
 TRAINING_TOLERANCE = {
@@ -88,60 +87,7 @@ def driver() -> str:
     return found[0] if found else "unknown"
 
 
-# -- the tests marked gpu --------------------------------------------------------------------------------
-
-
-def missing_modules(path: Path) -> list[str]:
-    """What a test file imports at its top that this machine does not have."""
-    imported: set[str] = set()
-    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(statement, ast.Import):
-            imported.update(alias.name.split(".")[0] for alias in statement.names)
-        elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
-            imported.add(statement.module.split(".")[0])
-    return sorted(name for name in imported if importlib.util.find_spec(name) is None)
-
-
-def run_tests(folder: Path = TESTS, seconds: float = TEST_SECONDS) -> dict[str, Any]:
-    """The tests marked gpu in a process of their own, by pytest alone, whatever plugins are there."""
-    left_out = {path.name: missing for path in sorted(folder.glob("test_*.py")) if (missing := missing_modules(path))}
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as name:
-        listing = Path(name) / "tests.xml"
-        # The project's own options are left out: they may name plugins. -rs would list a thousand skipped tests.
-        options = ["-m", "gpu", "-q", "-p", "no:cacheprovider", "-o", "addopts=", "--strict-markers"]
-        options += [f"--ignore={folder / one}" for one in left_out]
-        command = [sys.executable, "-m", "pytest", *options, f"--junitxml={listing}", str(folder)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-        try:
-            answer = subprocess.run(
-                command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds, check=False
-            )
-            ended = f"pytest ended with {answer.returncode}"
-            output, code = answer.stdout + answer.stderr, answer.returncode
-        except subprocess.TimeoutExpired as error:
-            said = error.stdout or b""
-            output = said.decode(errors="replace") if isinstance(said, bytes) else said
-            ended, code = f"stopped after {seconds:.0f} seconds", -1
-        result = counted(listing) if listing.exists() else counted(None)
-    result.update(left_out=left_out, seconds=round(time.perf_counter() - start, 1), ended=ended)
-    result["ok"] = code == 0 and result["passed"] > 0 and result["failed"] == 0
-    if not result["ok"]:
-        result["output"] = output[-4000:]
-    return result
-
-
-def counted(listing: Path | None) -> dict[str, Any]:
-    """How many tests passed, failed (or could not start) and were skipped, and which failed and why."""
-    result: dict[str, Any] = {"passed": 0, "failed": 0, "skipped": 0, "failures": []}
-    for test in () if listing is None else ElementTree.parse(listing).iter("testcase"):
-        wrong = next((one for one in test if one.tag in ("failure", "error")), None)
-        if wrong is not None:
-            why = (wrong.get("message") or "").splitlines() or [""]
-            result["failures"].append(f"{test.get('classname')}::{test.get('name')}: {why[0]}")
-        result["failed" if wrong is not None else "skipped" if test.find("skipped") is not None else "passed"] += 1
-    return result
-
+PARTS: dict[str, Any] = {"replays": _replays, "cells": _cells}
 
 # -- the CPU beside it -----------------------------------------------------------------------------------
 
@@ -290,9 +236,11 @@ def check(backend: Any) -> dict[str, Any]:
     for name, title, part in (
         ("tests", "tests marked gpu", run_tests),
         ("parity", "every layer, loss and optimizer beside the CPU", lambda: compare(backend)),
+        ("replays", _replays.TITLE, lambda: _replays.run(backend)),
         ("training", "the same training on both", lambda: compare_training(backend)),
         ("fused", "fused kernels beside CuPy's", lambda: _fused.time(backend)),
         ("timings", "times of a step", lambda: time_steps(backend)),
+        ("cells", _cells.TITLE, lambda: _cells.run(backend, ALL_SECONDS - (time.perf_counter() - start))),
     ):
         say(f"\n{title} ...")
         report[name] = part()
@@ -301,6 +249,7 @@ def check(backend: Any) -> dict[str, Any]:
     report["passed"] = report["tests"]["ok"] and all(
         row["ok"] for name in ("parity", "training", "fused", "timings") for row in report[name]
     )
+    report["passed"] = report["passed"] and all(row["ok"] for name in PARTS for row in report[name])
     return report
 
 
@@ -315,6 +264,8 @@ def summary(name: str, part: Any) -> str:
     wrong = [row for row in part if not row["ok"]]
     if wrong:
         return f"{len(wrong)} of {len(part)} did not pass"
+    if name in PARTS:
+        return PARTS[name].summary(part)
     if name == "parity":
         worst = {
             dtype: max(row["difference"] for row in part if row["dtype"] == dtype) for dtype in ("float64", "float32")
@@ -389,6 +340,8 @@ def markdown(report: dict[str, Any]) -> str:
         "",
         *table(["net", "batch", "CPU ms", "GPU ms", ""], [timing_cells(row) for row in report["timings"]]),
     ]
+    for name, part in PARTS.items():
+        parts += ["", f"## {part.TITLE.capitalize()}", "", part.ABOUT, "", *table(*part.rows(report[name]))]
     return "\n".join(parts) + "\n"
 
 

@@ -17,6 +17,7 @@ from fake_device import FakeBackend
 
 from backends import cuda, cupy_backend
 from backends.devices import _backends
+from bench import cuda as bench_cuda
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "check_gpu.py"
@@ -67,6 +68,12 @@ def gpu(script, monkeypatch):
     monkeypatch.setattr(script, "NETS", (((4, 3, 2), 5),))
     monkeypatch.setattr(script, "run_tests", lambda: passed(script))
     monkeypatch.setattr(script._fused, "build", lambda: None)
+    monkeypatch.setattr(script._cells, "ROUNDS", 1)
+    few = {name: bench_cuda.CONTESTANTS[name] for name in ("eager", "captured")}
+    monkeypatch.setattr(bench_cuda, "CONTESTANTS", few)
+    monkeypatch.setattr(bench_cuda, "FIXED", bench_cuda.TINY[:1])
+    measure = bench_cuda.measure
+    monkeypatch.setattr(bench_cuda, "measure", lambda **given: measure(**{**given, "device": "cpu"}))
     return gpu
 
 
@@ -147,6 +154,15 @@ def test_where_everything_passes_the_report_says_so(script, gpu, tmp_path, capsy
         for dtype in ("float64", "float32")
     ]  # fmt: skip
     assert all(row["ok"] and row["difference"] == 0 and row["first_layer"] is None for row in report["parity"])
+    assert [(row["case"], row["how"]) for row in report["replays"]] == [
+        (case, how)
+        for case in ("layer Tanh", "loss Huber", "optimizer Adam")
+        for how in ("calls", "graphs")
+    ]  # fmt: skip
+    assert all(row["replayed"] > 0 and row["poisoned"] > 0 and row["where"] is None for row in report["replays"])
+    assert [row["cell"] for row in report["cells"]] == ["16x3-10@8/adam"]
+    assert report["cells"][0]["microseconds"]["captured"]["median"] > 0
+    assert report["cells"][0]["products"] > 0
     assert [row["dtype"] for row in report["training"]] == ["float64", "float32"]
     assert all(row["cpu"] == row["gpu"] and row["cpu"]["test_accuracy"] > 0.9 for row in report["training"])
     assert [row["net"] for row in report["timings"]] == ["4-3-2"]
@@ -156,6 +172,8 @@ def test_where_everything_passes_the_report_says_so(script, gpu, tmp_path, capsy
     text = paths[1].read_text()
     assert "Everything passed" in text
     assert "| optimizer Adam | float32 | 20 | 0.0e+00 | 1e-05 |" in text
+    assert re.search(r"\| optimizer Adam \| graphs \| 8 \| \d \| \d+ \|  \| ok \|", text)
+    assert "| 16x3-10@8/adam | " in text
     printed = capsys.readouterr().out
     assert "Everything passed" in printed
     assert str(paths[0]) in printed
@@ -182,10 +200,11 @@ def test_a_part_that_breaks_does_not_hide_the_others(script, gpu, tmp_path, monk
     monkeypatch.setattr(FakeGpu, "empty", broken)
     assert script.main(["--output", str(tmp_path)]) == 1
     report = json.loads(next(tmp_path.glob("*.json")).read_text())
-    for part in ("parity", "training", "timings"):
+    assert all(row["ok"] for row in report["cells"])
+    for part in ("parity", "replays", "training", "timings"):
         assert all("RuntimeError: the card | is\nfull" in row["error"] for row in report[part])
     lines = next(tmp_path.glob("*.md")).read_text().splitlines()
-    assert sum("the card \\| is full" in line for line in lines) == 6 + 2 + 1
+    assert sum("the card \\| is full" in line for line in lines) == 6 + 6 + 2 + 1
 
 
 def test_tests_that_failed_fail_the_whole(script, gpu, tmp_path, monkeypatch, capsys):
@@ -194,6 +213,45 @@ def test_tests_that_failed_fail_the_whole(script, gpu, tmp_path, monkeypatch, ca
     assert script.main(["--output", str(tmp_path)]) == 1
     assert "test_some::test_wrong: 1 is not 2" in next(tmp_path.glob("*.md")).read_text()
     assert "all of it" in capsys.readouterr().out
+
+
+def test_a_replay_that_differs_fails_the_whole(script, gpu, tmp_path, monkeypatch, capsys):
+    import replays
+
+    true = replays.Side.step
+
+    def frozen(self, *batch):  # a number of Python's, which a recording keeps as it was
+        self.calls = getattr(self, "calls", 0) + 1
+        return true(self, *batch) * float(self.calls)
+
+    monkeypatch.setattr(replays.Side, "step", frozen)
+    assert script.main(["--output", str(tmp_path)]) == 1
+    report = json.loads(next(tmp_path.glob("*.json")).read_text())
+    assert not any(row["ok"] for row in report["replays"])
+    assert all(row["ok"] for row in report["parity"])
+    assert "the loss after step" in next(tmp_path.glob("*.md")).read_text()
+    assert "is not the eager step's (graphs)" in capsys.readouterr().out
+
+
+def test_cells_that_nobody_can_measure_or_no_time_is_left_for_are_told(script, gpu, monkeypatch):
+    (row,) = script._cells.run(gpu, 0.0)
+    assert (row["cell"], row["ok"], row["error"]) == ("16x3-10@8/adam", False, "no time was left for it")
+    cells = {
+        name: {"microseconds": {}, "left_out": {"captured": reason}, "flops": 1, "bytes": 1, "precision": "tf32"}
+        for name, reason in (("a", "the engine's products have no precision tf32"), ("b", "out of memory"))
+    }
+    result = {"cells": cells, "waiting": [], "limits": {"products": {}, "copy": None}}
+    monkeypatch.setattr(bench_cuda, "measure", lambda **given: result)
+    rows = script._cells.run(gpu, 60.0)
+    assert [(row["cell"], row["ok"]) for row in rows] == [("a", True), ("b", False)]
+    assert script._cells.summary(rows[:1]) == "1 in precisions that the engine does not have"
+    assert [row[-1] for row in script._cells.rows(rows)[1]] == [row["error"] for row in rows]
+
+    def fail(**given):
+        raise SystemExit(2)
+
+    monkeypatch.setattr(bench_cuda, "measure", fail)
+    assert script._cells.run(gpu, 60.0) == [{"cell": "all", "ok": False, "error": "SystemExit: 2"}]
 
 
 def test_infinite_differences_are_written_as_words(script):

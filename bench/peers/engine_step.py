@@ -89,6 +89,16 @@ class Captured(Eager):
         return None if self.captured.reason is None else f"it ran eagerly: {self.captured.reason}"
 
 
+class Graphs(Captured):
+    """The same, its calls launched as CUDA graphs where the device can keep them."""
+
+    def __init__(self, cell: Cell, arrays: Arrays, device: str) -> None:
+        super().__init__(cell, arrays, device)
+        if device == "cpu":
+            raise MissingError("there are no CUDA graphs on a CPU")
+        self.backend.graphs = True  # in this process alone
+
+
 class Many(Captured):
     """The same, many steps in one call: over batches that lie one after the other."""
 

@@ -77,23 +77,25 @@ def _span(array: Array) -> int:
 
 def _on(call: Call, buffers: Memory, moved: dict[int, Array]) -> Call:
     """A call on the moved arrays."""
-
-    def replaced(value: object) -> object:
-        if isinstance(value, np.ndarray):
-            found = buffers.find(value)
-            if found is None or found[0] not in moved:
-                return value
-            memory = moved[found[0]]
-            return np.ndarray(value.shape, value.dtype, memory.data, found[1], value.strides)
-        if isinstance(value, tuple):
-            return tuple(replaced(one) for one in value)
-        if isinstance(value, list):
-            return [replaced(one) for one in value]
-        if isinstance(value, slice):
-            return slice(*(replaced(one) for one in (value.start, value.stop, value.step)))
-        return value
-
     if all(buffers.holder(start, end) is None for start, end in call.extents):
         return call
-    inputs = tuple(replaced(one) for one in call.inputs)
-    return replace(call, inputs=inputs, options={name: replaced(one) for name, one in call.options.items()})
+    inputs = tuple(_replaced(one, buffers, moved) for one in call.inputs)
+    options = {name: _replaced(one, buffers, moved) for name, one in call.options.items()}
+    return replace(call, inputs=inputs, options=options)
+
+
+def _replaced(value: object, buffers: Memory, moved: dict[int, Array]) -> object:
+    # No function within `_on`: one that calls itself would keep all buffers until Python looks for garbage.
+    if isinstance(value, np.ndarray):
+        found = buffers.find(value)
+        if found is None or found[0] not in moved:
+            return value
+        memory = moved[found[0]]
+        return np.ndarray(value.shape, value.dtype, memory.data, found[1], value.strides)
+    if isinstance(value, tuple):
+        return tuple(_replaced(one, buffers, moved) for one in value)
+    if isinstance(value, list):
+        return [_replaced(one, buffers, moved) for one in value]
+    if isinstance(value, slice):
+        return slice(*(_replaced(one, buffers, moved) for one in (value.start, value.stop, value.step)))
+    return value

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from backends.errors import OutOfMemoryError
 from backends.kernels.pair import Array, Namespace
 
 Kernel = Callable[..., None]
@@ -86,8 +87,20 @@ class Backend:
         return None
 
     def memory(self) -> dict[str, int]:
-        """Bytes held by the allocator and free on the device, as far as it tells: {"held": ..., "free": ...}."""
+        """Bytes of memory, as far as the device tells.
+
+        "held" by the allocator, "used" of those by arrays, and "free" beside them for anyone.
+        """
         return {}
+
+    def give_back(self) -> None:
+        """Let others have the memory that the allocator holds and no array uses."""
+
+    def shortage(self, error: BaseException) -> str | None:
+        """What was asked, held and free, where an error says that the device has no room for an array; else None."""
+        if isinstance(error, OutOfMemoryError):
+            return error.facts
+        return f"{self.device} is out of memory: {error}." if isinstance(error, MemoryError) else None
 
     def describe(self) -> dict[str, str]:
         """What a person wants to know of the device: name, versions, memory."""

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import importlib.metadata
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from backends.backend import Backend, Kernel
 from backends.cuda.launch import Fused
 from backends.cuda.products import Products
-from backends.errors import DeviceError
+from backends.errors import DeviceError, OutOfMemoryError
 from backends.kernels.pair import Array
 
 
@@ -137,14 +138,23 @@ class CupyBackend(Backend):
         try:
             return function(what, dtype)
         except self.xp.cuda.memory.OutOfMemoryError:
-            held, free = (f"{value / 2**20:.0f} MiB" for value in self.memory().values())
             shape = getattr(what, "shape", what)
-            asked = np.prod(shape, dtype=float) * np.dtype(dtype or "float32").itemsize / 2**20
-            message = (
-                f"{self.device} is out of memory: asked {asked:.0f} MiB for shape {tuple(shape)}, "
-                f"held {held}, free {free}."
-            )
-        raise DeviceError(f"{message} Use a smaller batch size.")
+            asked = np.prod(shape, dtype=float) * np.dtype(dtype or "float32").itemsize
+            facts = self._full(asked, f" for shape {tuple(shape)}")
+        raise OutOfMemoryError(facts)
+
+    def _full(self, asked: float, what: str = "") -> str:
+        known = {"asked": asked} | {name: float(size) for name, size in self.memory().items()}
+        asked_, *others = (f"{name} {size / 2**20:.0f} MiB" for name, size in known.items())
+        return f"{self.device} is out of memory: {asked_}{what}, {', '.join(others)}."
+
+    def shortage(self, error: BaseException) -> str | None:
+        if not isinstance(error, self.xp.cuda.memory.OutOfMemoryError):
+            return super().shortage(error)
+        asked = re.search(
+            r"([\d,]+) bytes", str(error)
+        )  # "Out of memory allocating 1,024 bytes (allocated so far: ..."
+        return self._full(float(asked[1].replace(",", ""))) if asked else f"{self.device} is out of memory: {error}."
 
     def to_host(self, array: Array) -> "np.ndarray[Any, Any]":
         self._activate()
@@ -191,7 +201,12 @@ class CupyBackend(Backend):
     def memory(self) -> dict[str, int]:
         self._activate()
         free, _ = self.xp.cuda.runtime.memGetInfo()
-        return {"held": int(self.xp.get_default_memory_pool().total_bytes()), "free": int(free)}
+        pool = self.xp.get_default_memory_pool()
+        return {"held": int(pool.total_bytes()), "used": int(pool.used_bytes()), "free": int(free)}
+
+    def give_back(self) -> None:
+        self._activate()
+        self.xp.get_default_memory_pool().free_all_blocks()
 
     def describe(self) -> dict[str, str]:
         properties = self.xp.cuda.runtime.getDeviceProperties(self.index)

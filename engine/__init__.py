@@ -18,6 +18,7 @@ from engine.errors import (
     FileError as FileError,
     GradientError as GradientError,
     NotFiniteError as NotFiniteError,
+    OutOfMemoryError as OutOfMemoryError,
     ShapeError as ShapeError,
     UnknownNameError as UnknownNameError,
 )
@@ -101,6 +102,7 @@ _EAGER = [
     "FileError",
     "GradientError",
     "NotFiniteError",
+    "OutOfMemoryError",
     "Operation",
     "Parameter",
     "ShapeError",

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-from backends.errors import DeviceError, EngineError
+from backends.errors import DeviceError, EngineError, OutOfMemoryError
 
 __all__ = [
     "ArgumentError",
@@ -14,6 +14,7 @@ __all__ = [
     "FileError",
     "GradientError",
     "NotFiniteError",
+    "OutOfMemoryError",
     "ShapeError",
     "UnknownNameError",
     "unknown_name",

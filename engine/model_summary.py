@@ -19,6 +19,7 @@ from engine.convert import normal_dtype
 from engine.errors import ArgumentError, EngineError
 from engine.layers.layer import Layer
 from engine.layers.linear import positive_whole
+from engine.optimizers import SGD, Adam
 from engine.recording.size import step_bytes
 from engine.tensor import Parameter, Tensor
 from engine.work import Call, work
@@ -116,6 +117,21 @@ class Summary:
         """State for the trained parameters: none for plain SGD, one array with momentum, two for Adam."""
         return {"SGD": 0, "SGD with momentum": self.gradient_bytes, "Adam": 2 * self.gradient_bytes}
 
+    @property
+    def training_bytes(self) -> dict[str, int]:
+        """What a training holds at the most while its recorded steps are replayed, by optimizer.
+
+        Parameters, gradients and states, what the optimizer works in, and the recorded step; in place of that what an
+        eager step takes, where none can be recorded. Not in it: the data set, what a kernel allocates for itself, and
+        what is held for a moment more while the first step is recorded, when no memory is used again yet.
+        """
+        step = self.peak_activation_bytes if self.step_bytes is None else self.step_bytes
+        fixed = self.parameter_bytes + self.gradient_bytes + step
+        work = {"SGD": SGD.work, "SGD with momentum": SGD.work, "Adam": Adam.work}
+        return {
+            name: fixed + states + work[name] * self.gradient_bytes for name, states in self.optimizer_bytes.items()
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain dictionaries, lists and numbers, for JSON."""
         result = asdict(self)
@@ -123,7 +139,7 @@ class Summary:
         result["input_shape"], result["not_called"] = list(self.input_shape), list(self.not_called)
         for name in ("forward_flops", "backward_flops", "activation_bytes", "complete", "peak_activation_bytes"):
             result[name] = getattr(self, name)
-        return result | {"optimizer_bytes": self.optimizer_bytes}
+        return result | {"optimizer_bytes": self.optimizer_bytes, "training_bytes": self.training_bytes}
 
     def __str__(self) -> str:
         table = _table(self, _exact)
@@ -409,6 +425,8 @@ def _foot(report: Summary) -> list[str]:
     ]
     if report.step_bytes is not None:
         facts.append(("recorded step", f"{report.step_bytes:,} bytes instead, as memory is used again"))
+    totals = ", ".join(f"{name} {_rounded(size)}" for name, size in report.training_bytes.items())
+    facts.append(("training in all", f"{totals} bytes"))
     if not report.complete:
         facts.append(("?", "a layer's own operations, not counted: totals are lower bounds"))
     if report.not_called:

@@ -23,6 +23,7 @@ from engine.metrics import Metric
 from engine.optimizers import Optimizer
 from engine.penalties import Penalty
 from engine.recordable import is_own
+from engine.room import enough
 from engine.settings import flag, shown, whole
 from engine.tensor import Tensor
 from engine.trainer_arguments import (
@@ -63,6 +64,7 @@ class Trainer:
         history: a History of all epochs so far.
         random_layers: the layers that draw masks, which the seed rules.
         batches_per_epoch: of the fit that is running.
+        placement: where its samples are, in words; None on the CPU.
         stop_reason: why the last fit ended before its last epoch; None where it did not.
 
     >>> import engine as en
@@ -111,6 +113,7 @@ class Trainer:
         self.history = History()
         self._training_step, self._inference = TrainingStep(), Inference()
         self.batches_per_epoch = 0
+        self.placement: str | None = None
         self.stop_reason: str | None = None
         self._so_far: resuming.SoFar | None = None  # of the epoch that is under way
         self._busy = False  # between two events, where the parts of a state do not belong together
@@ -162,6 +165,7 @@ class Trainer:
 
         Raises:
             NotFiniteError: a loss or a gradient was NaN or infinite; the model is as it was after the step before.
+            OutOfMemoryError: the device has no room for a step; the message names a batch size to try.
         """
         epochs = whole("Trainer", "epochs", epochs, 0)
         if stop is not None and not isinstance(stop, StepBelow):
@@ -172,8 +176,9 @@ class Trainer:
         if held_out is not None:  # what does not fit is told before the weights change
             with self._mode(training=False):
                 self._judge(next(iter(held_out)), copy.deepcopy(self._metrics))
-        self._training_step.begin(self, batches, stop)
-        self.batches_per_epoch = len(batches)
+        with enough(self, batches):
+            self._training_step.begin(self, batches, stop)
+        self.batches_per_epoch, self.placement = len(batches), batches.placement()
         if self._so_far is not None:
             self._so_far.check(batches)
         elif epochs:
@@ -181,10 +186,11 @@ class Trainer:
         self._tell("fit_begin")
         self._busy = True
         try:
-            for _ in range(epochs):
-                self._epoch(batches, held_out, stop)
-                if self.stop_reason is not None:
-                    break
+            with enough(self, batches):
+                for _ in range(epochs):
+                    self._epoch(batches, held_out, stop)
+                    if self.stop_reason is not None:
+                        break
         finally:
             self._busy, self._so_far = False, None
             self._training_step.end()
@@ -317,7 +323,9 @@ class Trainer:
         >>> trainer.evaluate(([[1.0], [2.0]], [[1.0], [3.0]]))
         {'loss': 5.0}
         """
-        return self._evaluate(self._batches(data, batch_size, shuffle=False), watch)
+        batches = self._batches(data, batch_size, shuffle=False)
+        with enough(self, batches):
+            return self._evaluate(batches, watch)
 
     def _evaluate(self, batches: Batches, watch: Watch | None = None) -> dict[str, float]:
         held = {name: copy.deepcopy(metric) for name, metric in self._metrics.items()}
@@ -347,7 +355,7 @@ class Trainer:
             raise DataError(f"Trainer.predict: {type(x).__name__} was given; give the samples alone, such as data.x.")
         source = x.numpy() if isinstance(x, Tensor) else x
         batches = Batches(source, batch_size, shuffle=False, device=self.backend, dtype=self.dtype)
-        with self._mode(training=False):
+        with enough(self, batches), self._mode(training=False):
             outputs = [self._inference.output(one) for one in batches]
             return np.concatenate([self.backend.to_host(one.array) for one in outputs])
 

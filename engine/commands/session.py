@@ -204,6 +204,8 @@ class Session(Callback):
         if self._first:
             trainer.history.to_csv(self.folder.files / runs.HISTORY)  # epochs after the checkpoint are done again
         self.output.log_to(self.folder.log())
+        if trainer.placement is not None:
+            self.output.print(f"memory  {trainer.placement}")
         self.keeper.begin(self.folder, self._first)
 
     def epoch_end(self, trainer: Trainer, epoch: int, values: dict[str, float]) -> None:

@@ -1,5 +1,6 @@
 """In which order are the samples seen? Batches drawn anew at every pass, the same on every device."""
 
+import math
 import operator
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
@@ -169,6 +170,17 @@ class Batches:
                 array if isinstance(array, Rows) else self.backend.asarray(array) for array in self.arrays
             )
         self._placed = True
+
+    def placement(self) -> str | None:
+        """Where the samples are while batches are made of them, in words; None on the CPU, where nothing is copied."""
+        if self.backend.device == "cpu":
+            return None
+        self._place()
+        size = sum(math.prod(array.shape) * array.dtype.itemsize for array in self.arrays)
+        shown = f"{size / 2**20:,.1f} MiB"
+        if all(self.backend.owns(array) for array in self.arrays):
+            return f"{shown} of data, all on {self.backend.device}"
+        return f"{shown} of data on the host, copied to {self.backend.device} batch by batch"
 
     def _pass(self, number: int, first: int) -> Iterator[Any]:
         shuffled = self.shuffle and self.batch_size < self.samples

@@ -28,17 +28,25 @@ def marks(backend: Any) -> Events | None:
     return None if cuda is None else Events(cuda.Event(), cuda.Event(), cuda.get_elapsed_time)
 
 
+def set_precision(model: Any, precision: str) -> None:
+    """Have the operands of a model's products rounded to a type, where the engine has such products."""
+    try:
+        model.to(precision=precision)
+    except (TypeError, en.EngineError):
+        raise MissingError(f"the engine's products have no precision {precision}") from None
+
+
 class Eager(Step):
     """The loop as a user writes it."""
 
     def __init__(self, cell: Cell, arrays: Arrays, device: str) -> None:
-        if cell.precision != "float32":
-            raise MissingError(f"the engine's products have no precision {cell.precision}")
         layers: list[Any] = []
         for w, b in arrays.pairs:
             layers += [en.Linear(*w.shape), en.ReLU()]
             layers[-2].load_state_dict({"weight": w, "bias": b})
         self.model = en.Sequential(*layers[:-1]).to(device)
+        if cell.precision != "float32":
+            set_precision(self.model, cell.precision)
         self.optimizer: Any
         if cell.optimizer == "sgd":
             self.optimizer = en.SGD(self.model.parameters(), learning_rate=cell.learning_rate, momentum=MOMENTUM)

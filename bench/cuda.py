@@ -139,12 +139,14 @@ def measure(
     device: str = "cuda",
     resume: Path | None = None,
     minutes: float | None = None,
+    ways: Sequence[str] = tuple(CONTESTANTS),
 ) -> dict[str, Any]:
-    """The cells that are not measured yet, one after the other, as far as the time goes."""
+    """The cells that are not measured yet, one after the other, as far as the time goes; by these contestants alone."""
     end = math.inf if minutes is None else time.monotonic() + 60 * minutes
     result = _begun(resume, device)
     waiting = [cell for cell in cells if cell.name not in result["cells"]]
-    names = [name for name, one in CONTESTANTS.items() if one.peer is None or one.peer in peers]
+    takes_part = {name for name, one in CONTESTANTS.items() if one.peer is None or one.peer in peers}
+    names = [name for name in CONTESTANTS if name in takes_part and name in ways]
     if waiting:
         pythons = dict(peer_python)
         with Contest(names, pythons, device, threads, CONTESTANTS) as contest:

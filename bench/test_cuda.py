@@ -171,6 +171,13 @@ def test_each_cell_is_written_at_once_and_the_next_call_goes_on(tmp_path, monkey
     assert third["cells"].keys() == second["cells"].keys()
 
 
+def test_some_contestants_alone(monkeypatch):
+    monkeypatch.setattr(cuda, "limits", lambda *_: {"product_size": 8, "products": {}, "copy": None})
+    (cell,) = cuda.measure(cells=cuda.TINY[:1], ways=("eager", "graphs", "jax"), **QUICK)["cells"].values()
+    assert set(cell["microseconds"]) == {"eager"}
+    assert cell["left_out"] == {"graphs": "there are no CUDA graphs on a CPU"}
+
+
 @pytest.mark.usefixtures("alone")
 def test_when_the_time_is_up_it_ends_and_says_what_waits(tmp_path):
     path = tmp_path / "cuda.json"

@@ -73,7 +73,7 @@ def gpu(script, monkeypatch):
     monkeypatch.setattr(bench_cuda, "CONTESTANTS", few)
     monkeypatch.setattr(bench_cuda, "FIXED", bench_cuda.TINY[:1])
     measure = bench_cuda.measure
-    monkeypatch.setattr(bench_cuda, "measure", lambda **given: measure(**{**given, "device": "cpu"}))
+    monkeypatch.setattr(bench_cuda, "measure", lambda *peers, **given: measure(*peers, **{**given, "device": "cpu"}))
     return gpu
 
 
@@ -241,13 +241,13 @@ def test_cells_that_nobody_can_measure_or_no_time_is_left_for_are_told(script, g
         for name, reason in (("a", "the engine's products have no precision tf32"), ("b", "out of memory"))
     }
     result = {"cells": cells, "waiting": [], "limits": {"products": {}, "copy": None}}
-    monkeypatch.setattr(bench_cuda, "measure", lambda **given: result)
+    monkeypatch.setattr(bench_cuda, "measure", lambda *_, **given: result)
     rows = script._cells.run(gpu, 60.0)
     assert [(row["cell"], row["ok"]) for row in rows] == [("a", True), ("b", False)]
     assert script._cells.summary(rows[:1]) == "1 in precisions that the engine does not have"
     assert [row[-1] for row in script._cells.rows(rows)[1]] == [row["error"] for row in rows]
 
-    def fail(**given):
+    def fail(*_, **given):
         raise SystemExit(2)
 
     monkeypatch.setattr(bench_cuda, "measure", fail)

@@ -25,7 +25,10 @@ def prepare(device: str, threads: int) -> dict[str, str]:
 def marks(backend: Any) -> Events | None:
     """The GPU's clock, through the arrays' library; None on the CPU."""
     cuda = getattr(backend.xp, "cuda", None)
-    return None if cuda is None else Events(cuda.Event(), cuda.Event(), cuda.get_elapsed_time)
+    if cuda is None:
+        return None
+    backend.synchronize()  # which makes this GPU the thread's, as an event is of the one that is
+    return Events(cuda.Event(), cuda.Event(), cuda.get_elapsed_time)
 
 
 def set_precision(model: Any, precision: str) -> None:

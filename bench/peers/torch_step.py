@@ -19,6 +19,8 @@ def prepare(device: str, threads: int) -> dict[str, str]:
     if device != "cpu" and not torch.cuda.is_available():
         raise MissingError("PyTorch has no CUDA device here")
     torch.set_num_threads(threads)
+    if ":" in device:
+        torch.cuda.set_device(device)  # events and graphs are of the current one
     torch.backends.cuda.matmul.allow_tf32 = False
     return {
         "version": f"PyTorch {torch.__version__}",

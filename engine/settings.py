@@ -78,6 +78,6 @@ def model_dtype(owner: str, dtype: Any) -> "np.dtype[Any]":
     """The precision of a model: single or double."""
     wanted = normal_dtype(dtype)
     if wanted.name not in ("float32", "float64"):
-        half = " Half precision needs sums in float32, which are not here yet." if wanted.kind == "f" else ""
+        half = ' Half precision is one of products: model.to(precision="float16").' if wanted.kind == "f" else ""
         raise DtypeError(f"{owner}: a model cannot be of {wanted}; allowed are float32 and float64.{half}")
     return wanted

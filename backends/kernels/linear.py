@@ -31,6 +31,24 @@ class Linear(Pair):
             dy.sum(axis=0, out=db)
 
 
+class RoundedLinear(Pair):
+    """y = x w + b;  dx = dy w^T, dw = x^T dy, of numbers rounded to ``precision`` (rounding.py), summed up in float32.
+
+    A pair of its own, so that a device may multiply such numbers by hardware that is made for them. The gradient of b
+    is that of `Linear`: it is no product, and its dy is not rounded.
+    """
+
+    @staticmethod
+    def forward(xp: Namespace, x: Array, w: Array, b: Array, *, y: Array, precision: str) -> None:
+        Linear.forward(xp, x, w, b, y=y)
+
+    @staticmethod
+    def backward(
+        xp: Namespace, dy: Array, x: Array, w: Array, *, dx: Array = None, dw: Array = None, precision: str
+    ) -> None:
+        Linear.backward(xp, dy, x, w, dx=dx, dw=dw)
+
+
 class MatrixProduct(Pair):
     """y = a b for stacks of matrices (..., n, k) (..., k, m);  da = dy b^T, db = a^T dy, each matrix by itself."""
 

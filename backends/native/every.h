@@ -20,4 +20,5 @@
 #include "choices.h"
 #include "losses.h"
 #include "checks.h"
+#include "rounding.h"
 #endif

@@ -38,7 +38,7 @@ enum { HOST, ELEMENTS, CELLS_0, CELLS_1, CELLS, BINARY, ROWS_0, ROWS_1, COLUMNS,
     _(bounds_fit, 3, HOST) _(take_rows, 3, GATHER)                                                                     \
     _(add, 3, BINARY) _(subtract, 3, BINARY) _(multiply, 3, BINARY) _(divide, 3, BINARY)                               \
     _(negative, 2, ELEMENTS) _(square_roots, 2, ELEMENTS) _(row_sums, 2, ROWS_0)                                       \
-    _(copy, 2, HOST) _(fill, 2, ELEMENTS) _(count, 1, ONCE)                                                            \
+    _(copy, 2, HOST) _(fill, 2, ELEMENTS) _(count, 1, ONCE) _(round_to, 4, HOST)                                       \
     _(sgd, 7, ELEMENTS) _(adagrad, 6, ELEMENTS) _(rmsprop, 10, ELEMENTS) _(adam, 13, ELEMENTS)                         \
     _(nadam, 13, ELEMENTS) _(lion, 7, ELEMENTS)                                                                        \
     CURVE_KERNELS(_, relu, 0) CURVE_KERNELS(_, leaky_relu, 1) CURVE_KERNELS(_, elu, 1) CURVE_KERNELS(_, sigmoid, 0)    \

@@ -8,6 +8,7 @@ from backends.backend import Backend
 from backends.kernels.pair import Array
 from engine.convert import host_array, is_dtype_name
 from engine.errors import ArgumentError, DeviceError, DtypeError, ShapeError, unknown_name
+from engine.precision import operands_of, weights_of
 from engine.settings import model_dtype
 from engine.tensor import Parameter, Tensor
 
@@ -169,27 +170,42 @@ class Layer:
         """Put this layer and all below it into evaluation mode; returns the layer itself."""
         return self.train(False)
 
-    def to(self, device: str | Backend | None = None, dtype: Any = None) -> "Layer":
-        """Move parameters and buffers to a device, or convert floats to a dtype; returns the layer itself.
+    def to(self, device: str | Backend | None = None, dtype: Any = None, precision: str | None = None) -> "Layer":
+        """Move parameters and buffers to a device, convert them, or set a precision; returns the layer itself.
 
-        The dtype is float32 or float64: half precision needs sums in float32, which are not here yet.
+        Args:
+            device: where to.
+            dtype: of parameters and buffers, float32 or float64; float64 ends a precision of fewer bits.
+            precision: float32 and float64 are those dtypes, with products to match. With tf32, bfloat16 and float16
+                everything stays float32 but the operands of the products of Linear and Maxout, forward and backward:
+                they are rounded to that type, and summed up in float32.
 
         The Parameter objects stay the same; gradients are forgotten where something changes.
 
         >>> import engine as en
         >>> en.Linear(2, 1).to(dtype="float64").weight.dtype
         dtype('float64')
+        >>> en.Linear(2, 1).to(precision="bfloat16")
+        Linear(in_features=2, out_features=1, bias=True, precision='bfloat16')
         """
         if device is not None and dtype is None and is_dtype_name(device):
             raise DeviceError(f"device {device!r} is a dtype; write .to(dtype={device!r}).")
         backend = None if device is None else backends.get(device)
+        if precision is not None:
+            if dtype is not None:
+                raise ArgumentError("to: dtype and precision were given; the precision says the dtype. Leave it out.")
+            dtype = weights_of(precision)
         wanted = None if dtype is None else model_dtype("to", dtype)
+        operands = None if precision is None else operands_of(precision)
+        anew: set[int] = set()  # recordings of another precision must not fit: its weights are in other arrays
         for _, layer in self.named_layers():
             layer.moved(backend)
+            if (precision is not None or wanted == "float64") and layer.rounded(operands):
+                anew.update(map(id, layer._members.values()))
         for _, member in self.named_members():
             place = member.backend if backend is None else backend
             kind = member.dtype if wanted is None or member.dtype.kind != "f" else wanted
-            if place is member.backend and kind == member.dtype:
+            if place is member.backend and kind == member.dtype and id(member) not in anew:
                 continue
             array = member.array if place is member.backend else member.backend.to_host(member.array)
             member.zero_grad()
@@ -202,6 +218,13 @@ class Layer:
 
     def moved(self, backend: Backend | None) -> None:
         """Called by `to` on every layer, for what is neither a parameter nor a buffer."""
+
+    def rounded(self, operands: str | None) -> bool:
+        """Called by `to` on every layer: round the operands of products to this type (None: do not).
+
+        Returns whether that changes anything.
+        """
+        return False
 
     # -- shown -----------------------------------------------------------------------------------------
 

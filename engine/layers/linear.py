@@ -8,7 +8,7 @@ from backends.backend import Backend
 from engine import initializers
 from engine.layers.layer import Layer, as_input
 from engine.operations.activation import MAXOUT
-from engine.operations.linear import LINEAR
+from engine.operations.linear import LINEARS
 from engine.random import as_generator
 from engine.settings import flag, model_dtype, whole
 from engine.tensor import Parameter, Tensor
@@ -22,7 +22,27 @@ def positive_whole(owner: str, name: str, value: Any) -> int:
     return whole(owner, name, value, 1)
 
 
-class Linear(Layer):
+class _LinearMap(Layer):
+    """A layer that multiplies by its weight."""
+
+    weight: Parameter
+    _operands: str | None = None
+
+    @property
+    def precision(self) -> str:
+        """Of its products: what their operands are rounded to, else the weight's own type; `to` sets it."""
+        return self._operands or str(self.weight.dtype)
+
+    def rounded(self, operands: str | None) -> bool:
+        before, self._operands = self._operands, operands
+        return operands != before
+
+    def config(self) -> dict[str, Any]:
+        """The settings, and the precision that `to` set."""
+        return super().config() | ({} if self._operands is None else {"precision": self._operands})
+
+
+class Linear(_LinearMap):
     """y = x weight + bias.
 
     Args:
@@ -65,15 +85,16 @@ class Linear(Layer):
         )
 
     def config(self) -> dict[str, Any]:
-        return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}
+        own = {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}
+        return own if self._operands is None else own | {"precision": self._operands}
 
     def forward(self, x: Any) -> Tensor:
         if not isinstance(x, Tensor):
             x = as_input(x, self.weight)
-        return apply(LINEAR, x, self.weight, self.bias)
+        return apply(LINEARS[self._operands], x, self.weight, self.bias)
 
 
-class Maxout(Layer):
+class Maxout(_LinearMap):
     """y = max over the pieces k of x weight_k + bias_k.
 
     Args:
@@ -111,6 +132,19 @@ class Maxout(Layer):
         self.bias = Parameter(np.zeros(self.pieces * self.out_features, kind), device=device, regularized=False)
 
     def forward(self, x: Any) -> Tensor:
-        maps = apply(LINEAR, as_input(x, self.weight), self.weight, self.bias)
+        maps = apply(LINEARS[self._operands], as_input(x, self.weight), self.weight, self.bias)
         pieces = apply(MAXOUT, maps.reshape(-1, self.pieces, self.out_features))
         return pieces if maps.ndim == 2 else pieces.reshape(*maps.shape[:-1], self.out_features)
+
+
+def precision_of(model: Layer) -> str:
+    """Of a model's products; where they have several, all of them: "bfloat16 and float32".
+
+    >>> import engine as en
+    >>> model = en.Sequential(en.Linear(4, 3).to(precision="bfloat16"), en.Linear(3, 2))
+    >>> precision_of(model), precision_of(model.to(precision="float16"))
+    ('bfloat16 and float32', 'float16')
+    """
+    products = [layer.precision for _, layer in model.named_layers() if isinstance(layer, _LinearMap)]
+    others = [str(one.dtype) for one in model.parameters()]
+    return " and ".join(dict.fromkeys(products or others[:1] or ["float32"]))

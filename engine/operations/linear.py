@@ -6,6 +6,7 @@ from typing import Any
 from backends.backend import Backend
 from backends.kernels import linear as kernels
 from backends.kernels.pair import Array
+from backends.kernels.rounding import DROPPED, Round, work_type
 from engine.errors import DtypeError, ShapeError
 from engine.operations.core import KernelOperation, result_dtype, sum_to
 
@@ -16,13 +17,9 @@ class Linear(KernelOperation):
     def forward(self, backend: Backend, x: Array, w: Array, b: Array | None) -> tuple[Array, Any]:
         shape, (inputs, outputs) = x.shape, w.shape
         if not shape or shape[-1] != inputs:
-            raise ShapeError(
-                f"Linear: the input has shape {x.shape}, the weight {w.shape}; its last length must be {inputs}."
-            )
+            raise _two_lengths(x, w)
         if x.dtype != w.dtype:
-            raise DtypeError(
-                f'Linear: the input is of {x.dtype}, the weight of {w.dtype}; convert it: .to(dtype="{w.dtype}").'
-            )
+            raise _two_dtypes(x, w)
         rows = x if len(shape) == 2 else backend.reshape(x, (-1, inputs))
         y = backend.empty((len(rows), outputs), w.dtype)
         backend.kernel(kernels.Linear.forward)(backend.xp, rows, w, b, y=y)
@@ -44,6 +41,57 @@ class Linear(KernelOperation):
         db = backend.empty(shape[1:], dtype) if needed[2] else None
         backend.kernel(kernels.Linear.backward)(backend.xp, drows, rows, w, dx=dx, dw=dw, db=db)
         return (dx if dx is None or x.ndim == 2 else dx.reshape(x.shape)), dw, db
+
+
+class RoundedLinear(KernelOperation):
+    """y = r(x) r(w) + b, where r rounds float32 to a type with fewer bits;  dx = r(dy) r(w)^T, dw = r(x)^T r(dy).
+
+    The rounding's slope counts as 1. b, its gradient and all sums are float32.
+    """
+
+    def __init__(self, precision: str) -> None:
+        self.precision = precision
+
+    @property
+    def label(self) -> str:
+        return f"linear ({self.precision})"
+
+    def forward(self, backend: Backend, x: Array, w: Array, b: Array | None) -> tuple[Array, Any]:
+        inputs, outputs = w.shape
+        if not x.shape or x.shape[-1] != inputs:
+            raise _two_lengths(x, w)
+        if x.dtype != w.dtype:
+            raise _two_dtypes(x, w)
+        if w.dtype != "float32":
+            raise DtypeError(
+                f"Linear: {self.precision} rounds float32, and the weight is of {w.dtype}; convert the "
+                f'model: .to(precision="{self.precision}").'
+            )
+        rows = self._rounded(backend, x if x.ndim == 2 else backend.reshape(x, (-1, inputs)))
+        weight = self._rounded(backend, w)
+        y = backend.empty((len(rows), outputs), w.dtype)
+        backend.kernel(kernels.RoundedLinear.forward)(backend.xp, rows, weight, b, y=y, precision=self.precision)
+        return (y if x.ndim == 2 else y.reshape(*x.shape[:-1], outputs)), (rows, weight, x.shape)
+
+    def backward(self, backend: Backend, saved: Any, dy: Array, needed: Sequence[bool]) -> Sequence[Array | None]:
+        x, w, shape = saved
+        dy = dy if len(shape) == 2 else backend.reshape(dy, (-1, w.shape[1]))
+        db = sum_to(backend, dy, w.shape[1:]) if needed[2] else None
+        if not needed[0] and not needed[1]:
+            return None, None, db
+        dx = backend.empty(x.shape, dy.dtype) if needed[0] else None
+        dw = backend.empty(w.shape, dy.dtype) if needed[1] else None
+        gradient = self._rounded(backend, dy)
+        backend.kernel(kernels.RoundedLinear.backward)(
+            backend.xp, gradient, x, w, dx=dx, dw=dw, precision=self.precision
+        )
+        return (None if dx is None else dx.reshape(shape)), dw, db
+
+    def _rounded(self, backend: Backend, x: Array) -> Array:
+        y = backend.empty(x.shape, x.dtype)
+        work = backend.empty(x.shape, work_type(self.precision))
+        backend.kernel(Round.forward)(backend.xp, x, y=y, work=work, precision=self.precision)
+        return y
 
 
 class MatrixProduct(KernelOperation):
@@ -79,6 +127,18 @@ class MatrixProduct(KernelOperation):
         )
 
 
+def _two_lengths(x: Array, w: Array) -> ShapeError:
+    return ShapeError(
+        f"Linear: the input has shape {x.shape}, the weight {w.shape}; its last length must be {w.shape[0]}."
+    )
+
+
+def _two_dtypes(x: Array, w: Array) -> DtypeError:
+    return DtypeError(
+        f'Linear: the input is of {x.dtype}, the weight of {w.dtype}; convert it: .to(dtype="{w.dtype}").'
+    )
+
+
 def _stack_shape(a: Array, b: Array, first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
     length = max(len(first), len(second))
     pairs = zip((1,) * (length - len(first)) + first, (1,) * (length - len(second)) + second, strict=True)
@@ -93,3 +153,5 @@ def _stack_shape(a: Array, b: Array, first: tuple[int, ...], second: tuple[int, 
 
 
 LINEAR, MATRIX_PRODUCT = Linear(), MatrixProduct()
+LINEARS: dict[str | None, KernelOperation] = {None: LINEAR, **{name: RoundedLinear(name) for name in DROPPED}}
+"""The linear map by the type that its operands are rounded to; None where they are not."""

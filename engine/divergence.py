@@ -15,10 +15,14 @@ from engine.tensor import Tensor
 
 
 class DivergedError(Exception):
-    """What a step computed is NaN or infinite: one of its losses, by its place among them, or a gradient (None)."""
+    """What a step computed is NaN or infinite: one of its losses, by its place among them, or a gradient (None).
 
-    def __init__(self, loss: int | None) -> None:
-        self.loss = loss
+    Attributes:
+        losses: where it is a gradient, all of them, which are finite.
+    """
+
+    def __init__(self, loss: int | None, losses: Sequence[float] = ()) -> None:
+        self.loss, self.losses = loss, losses
 
 
 class FiniteCheck:
@@ -31,14 +35,15 @@ class FiniteCheck:
         self, losses: Sequence[Array], squares: Sequence[Array], gradients: Sequence[Array], places: Sequence[Backend]
     ) -> None:
         """Raise DivergedError where a loss () or a gradient is not finite, which its squared norm (1,) shows."""
-        for number, loss in enumerate(losses):
-            if not math.isfinite(self.backend.to_host(loss).item()):
+        values = [self.backend.to_host(loss).item() for loss in losses]
+        for number, value in enumerate(values):
+            if not math.isfinite(value):
                 raise DivergedError(number)
         for square, gradient, backend in zip(squares, gradients, places, strict=True):
             if math.isfinite(backend.to_host(square).item()):
                 continue
             if not backend.to_host(backend.xp.isfinite(gradient).all()):  # large finite ones have such a square too
-                raise DivergedError(None)
+                raise DivergedError(None, values)
 
 
 class Undo:

@@ -51,7 +51,15 @@ def settings_of(trainer: "Trainer") -> list[Any]:
         for one in parts
         if is_own(one)
     ]
-    own = [trainer.clip_norm, trainer.clip_value, trainer.ema, trainer.optimizer, trainer.record, trainer.dtype]
+    own: list[Any] = [
+        trainer.loss_scale,
+        trainer.clip_norm,
+        trainer.clip_value,
+        trainer.ema,
+        trainer.optimizer,
+        trainer.record,
+        trainer.dtype,
+    ]
     return [parts, values, own]
 
 

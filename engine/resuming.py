@@ -10,6 +10,8 @@ import numpy as np
 from engine.callbacks import Callback
 from engine.data import Batches
 from engine.errors import ArgumentError, DataError, EngineError
+from engine.layers.linear import precision_of
+from engine.precision import operands_of
 
 if TYPE_CHECKING:
     from engine.trainer import Trainer
@@ -25,6 +27,7 @@ class SoFar:
         batches: how many are done.
         of, batch_size: how many batches an epoch has, and of how many samples.
         total, counted: the sum of the losses, and of what each counts.
+        skipped: steps that were, for a smaller loss scale.
         earlier: seconds until `go_on` was called last.
     """
 
@@ -34,6 +37,7 @@ class SoFar:
     total: float = 0.0
     counted: float = 0.0
     earlier: float = 0.0
+    skipped: int = 0
 
     def __post_init__(self) -> None:
         self._began: float | None = None
@@ -75,6 +79,7 @@ def state_of(trainer: "Trainer") -> tuple[Arrays, dict[str, Any]]:
         "model": {name: one.numpy() for name, one in trainer.model.state_dict().items()},
         "optimizer": optimizer["tensors"],
         "ema": {} if trainer.ema is None else trainer.ema.state(),
+        "loss scale": {} if trainer.loss_scale is None else trainer.loss_scale.state(),
     }
     plain: list[dict[str, Any]] = []
     for number, callback in enumerate(_stateful(trainer)):
@@ -93,6 +98,7 @@ def state_of(trainer: "Trainer") -> tuple[Arrays, dict[str, Any]]:
         "position": {
             "epoch": trainer.epoch,
             "step": trainer.step,
+            "skipped": trainer.skipped,
             "seed": trainer.seed,
             "stop_reason": trainer.stop_reason,
             "under way": under_way,
@@ -109,7 +115,7 @@ def go_on(trainer: "Trainer", tensors: Arrays, metadata: Mapping[str, Any], path
     position = metadata["position"]
     under_way = position["under way"]
     for part, own in _made_of(trainer).items():
-        saved = metadata["made of"][part]
+        saved = metadata["made of"].get(part, own)  # older ones know nothing of precisions
         if saved != own and (part != "metrics" or under_way is not None):
             raise ArgumentError(
                 f"{path}: it was saved with {part} {saved}, this trainer has {own}; make it like the one that saved."
@@ -127,12 +133,14 @@ def go_on(trainer: "Trainer", tensors: Arrays, metadata: Mapping[str, Any], path
         raise
     if trainer.ema is not None:
         trainer.ema.load_state(group("ema"))
+    if trainer.loss_scale is not None:
+        trainer.loss_scale.load_state(group("loss scale"))
     for number, (callback, state) in enumerate(zip(_stateful(trainer), metadata["callbacks"], strict=True)):
         callback.load_state({**state, **group(f"callback {number}")})
     for layer, drawn in zip(trainer.random_layers, metadata["random"], strict=True):
         layer.reseed(tuple(drawn["key"]), drawn["drawn"])
     trainer.epoch, trainer.step, trainer.seed = position["epoch"], position["step"], position["seed"]
-    trainer.stop_reason = position["stop_reason"]
+    trainer.stop_reason, trainer.skipped = position["stop_reason"], position.get("skipped", 0)
     trainer.history.load_state(metadata["history"])
     trainer._so_far = None if under_way is None else SoFar(**under_way["so far"])
     for name, values in ({} if under_way is None else under_way["metrics"]).items():
@@ -146,6 +154,7 @@ def _made_of(trainer: "Trainer") -> dict[str, Any]:
         "random layers": [type(layer).__name__ for layer in trainer.random_layers],
         "ema": trainer.ema is not None,
         "metrics": list(trainer._metrics),
+        "rounded products": [one for one in precision_of(trainer.model).split(" and ") if operands_of(one)],
     }
 
 

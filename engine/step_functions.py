@@ -33,6 +33,7 @@ class StepFunctions:
         self.model, self.loss, self.penalty = trainer.model, trainer.loss, trainer.penalty
         self.optimizer, self.ema, self.metrics = trainer.optimizer, trainer.ema, trainer._metrics
         self.clip_norm, self.clip_value = trainer.clip_norm, trainer.clip_value
+        self.loss_scale = trainer.loss_scale
         self.dtype, self.gatherer = trainer.dtype, gatherer
         self.finite, self.undo = FiniteCheck(trainer.backend), Undo(trainer.model)
 
@@ -58,7 +59,9 @@ class StepFunctions:
         if told:
             for metric in self.metrics.values():
                 metric.update(prediction, y)
-        if share is None:
+        if self.loss_scale is not None:
+            loss.backward(self.loss_scale.incoming(loss, share))
+        elif share is None:
             loss.backward()
         else:
             backend = loss.backend
@@ -72,6 +75,8 @@ class StepFunctions:
 
         Returns the losses with the penalty.
         """
+        if self.loss_scale is not None:
+            self.loss_scale.divide(self.optimizer)
         penalized = self._penalized(losses)
         self._require_finite(penalized)
         if self.clip_value is not None:
@@ -79,6 +84,8 @@ class StepFunctions:
         if self.clip_norm is not None:
             self.optimizer.clip_norm(self.clip_norm)
         self.optimizer.step()
+        if self.loss_scale is not None:
+            self.loss_scale.stepped()
         if self.ema is not None:
             self.ema.update()
         return penalized

@@ -18,12 +18,14 @@ from engine.errors import ArgumentError, DataError, EngineError
 from engine.history import History
 from engine.inference import Inference
 from engine.layers import Layer, RandomLayer
+from engine.layers.linear import precision_of
 from engine.losses import Loss
 from engine.metrics import Metric
 from engine.optimizers import Optimizer
 from engine.penalties import Penalty
 from engine.recordable import is_own
 from engine.room import enough
+from engine.scaling import LossScale
 from engine.settings import flag, shown, whole
 from engine.tensor import Tensor
 from engine.trainer_arguments import (
@@ -55,12 +57,17 @@ class Trainer:
         seed: of the order of the samples and of the masks of dropout and its kin.
         callbacks: told of batches and epochs; see `Callback`.
         ema: the decay of a moving average of the weights, which `evaluate` and `predict` then use.
+        precision: of the model, which is converted: float32; float64; or tf32, bfloat16, float16, to which the operands
+            of products are rounded while everything else stays float32 (see `Layer.to`). None leaves it as it is.
         record: whether steps are recorded once and replayed, with the same bits (see `capture`); None records where
             model, loss, penalty, optimizer and metrics are the engine's own classes; True vouches for yours (what they
             do in Python besides tensors is frozen); False runs every step as it stands.
 
     Attributes:
         epoch, step: how many epochs and optimizer steps are done.
+        skipped: how many steps were skipped: in float16 the loss is scaled, and a step whose gradients are not finite
+            halves the scale instead (see `engine.scaling`).
+        loss_scale: that scale, where something is float16; else None.
         history: a History of all epochs so far.
         random_layers: the layers that draw masks, which the seed rules.
         batches_per_epoch: of the fit that is running.
@@ -93,6 +100,7 @@ class Trainer:
         callbacks: Iterable[Callback] | None = (),
         ema: float | None = None,
         record: bool | None = None,
+        precision: str | None = None,
     ) -> None:
         check_parts(model, loss, optimizer, penalty)
         check_clipping(optimizer, clip_norm=clip_norm, clip_value=clip_value)
@@ -104,12 +112,19 @@ class Trainer:
         self.callbacks = callbacks_of(callbacks)
         self._metrics = metrics_of(loss, metrics)
         self.backend = backends.get(device)
-        model.to(device=self.backend)
+        model.to(device=self.backend, precision=precision)
+        scaled = "float16" in precision_of(model).split(" and ")
+        if scaled and optimizer.needs_closure:
+            raise ArgumentError(
+                f"Trainer: precision float16 scales the loss, and {type(optimizer).__name__} compares losses; use "
+                f"bfloat16, or another optimizer."
+            )
+        self.loss_scale = LossScale(self.backend) if scaled else None
         self.ema = None if ema is None else ExponentialMovingAverage(model.parameters(), ema)
         self.random_layers = [layer for _, layer in model.named_layers() if isinstance(layer, RandomLayer)]
         for number, layer in enumerate(self.random_layers):
             layer.reseed((self.seed, number))
-        self.epoch = self.step = 0
+        self.epoch = self.step = self.skipped = 0
         self.history = History()
         self._training_step, self._inference = TrainingStep(), Inference()
         self.batches_per_epoch = 0
@@ -247,6 +262,8 @@ class Trainer:
             values.update({f"validation_{name}": value for name, value in self._evaluate(held_out).items()})
         for schedule in self.optimizer.schedules():
             schedule.epoch_end(values.get("validation_loss", values["loss"]))
+        if self.loss_scale is not None:
+            values["skipped"] = float(so_far.skipped)
         values.update(learning_rate=self.optimizer.learning_rate, seconds=so_far.seconds())
         self.epoch = number
         self.history.append(values)
@@ -262,7 +279,7 @@ class Trainer:
         try:
             for many in together:
                 losses, error = self._training_step.run_many(self, many)
-                self.step += len(losses)
+                self._count_steps(len(losses), so_far)
                 count = float(many.rows.shape[1])
                 share = self._share(count)
                 for loss in losses:
@@ -278,7 +295,7 @@ class Trainer:
         """One optimizer step over one batch or several; then who listens is told of each batch."""
         step, first = self._training_step, so_far.batches + 1
         losses = step.run(self, group)
-        self.step += 1
+        self._count_steps(1, so_far)
         for number, (value, count) in enumerate(losses, first):  # all are counted before one is told of
             so_far.add(number, value * self._share(count), count)
         listening = self._listening()
@@ -287,6 +304,13 @@ class Trainer:
                 self._tell("batch_end", number, loss)
             if not all(is_own(one) for one in listening):  # a user's may have changed a setting
                 step.look(self)
+
+    def _count_steps(self, taken: int, so_far: resuming.SoFar) -> None:
+        """So many steps were taken; the last of them may have been skipped."""
+        skipped = self._training_step.skipped
+        self.step += taken - skipped
+        self.skipped += skipped
+        so_far.skipped += skipped
 
     def _count(self, target: Tensor, weight: Tensor | None = None) -> float:
         """How much a batch counts in a mean over all samples: its samples, or the sum of their weights."""

@@ -1,7 +1,7 @@
 """How is one step of a training taken, or many? Recorded where that may be; each whole, or not at all."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,12 +47,15 @@ class TrainingStep:
 
     Attributes:
         losses: of the last step, one a batch.
+        skipped: whether the last step was, because its gradients left float16's range: it has changed the loss scale
+            alone.
     """
 
     def __init__(self) -> None:
         self._settings: Any = None
         self._gatherer = Gatherer()
         self._at_once = 1  # batches of the next call
+        self.skipped = False
 
     def begin(self, trainer: "Trainer", batches: Batches, stop: StepBelow | None) -> None:
         """A fit begins, or an epoch of it: over these batches, with this rule to stop by."""
@@ -130,20 +133,26 @@ class TrainingStep:
         Raises:
             NotFiniteError: a loss or a gradient was; then, as after any error, the step has changed nothing.
         """
+        self.skipped = False
         counts = [self._count(trainer, item) for item in group]
         before = [buffer.weights.copy() for buffer in trainer.optimizer.buffers()] if self._keeps_weights else []
         try:
             with np.errstate(all="ignore"):  # what is not finite is looked for, and told in words
                 losses = self._take(trainer, group, counts)
         except Exception as error:
-            told = self._in_words(trainer, error, group) if isinstance(error, DivergedError) else None
+            lost = self._skipped(trainer, error)
+            told = None
+            if lost is None and isinstance(error, DivergedError):
+                told = self._in_words(trainer, error, group)
             self.functions.undo.put_back()
             for buffer, weights in zip(trainer.optimizer.buffers() if before else [], before, strict=True):
                 buffer.backend.xp.copyto(buffer.weights, weights)
-            if told is None:
+            if told is not None:
+                raise told from None
+            if lost is None:
                 raise
-            raise told from None
-        if self.stop is not None and _moved(trainer, before) < self.stop.eps:
+            losses = [self.functions.placed(one).to(dtype=self.functions.dtype) for one in lost]
+        if self.stop is not None and not self.skipped and _moved(trainer, before) < self.stop.eps:
             trainer.stop(f"a step moved the weights by less than {self.stop.eps:g}")
         self.losses = losses
         return [(loss.item(), count) for loss, count in zip(losses, counts, strict=True)]
@@ -153,6 +162,7 @@ class TrainingStep:
 
         The first one alone, where the recording does not fit, or there is none yet.
         """
+        self.skipped = False
         steps, wanted = trainer.optimizer.steps, len(many.rows)
         losses = np.empty(wanted, self.functions.dtype)
         told: BaseException | None = None
@@ -164,8 +174,13 @@ class TrainingStep:
             many.done, told = trainer.optimizer.steps - steps, error
         except Exception as error:
             many.done = trainer.optimizer.steps - steps
+            lost = self._skipped(trainer, error)
             failed: list[Item] = [(Tensor.wrap(many.rows[many.done], trainer.backend),)]
-            told = self._in_words(trainer, error, failed, many.done) if isinstance(error, DivergedError) else error
+            if lost is not None:
+                losses[many.done] = lost[0]
+                many.done += 1
+            else:
+                told = self._in_words(trainer, error, failed, many.done) if isinstance(error, DivergedError) else error
             self.functions.undo.put_back()
         if many.done == 0 and told is None:
             many.done = 1
@@ -188,6 +203,15 @@ class TrainingStep:
         losses = [self._gradients(functions.placed(share), *item) for item, share in zip(group, shares, strict=True)]
         return self._finish(*losses)
 
+    def _skipped(self, trainer: "Trainer", error: Exception) -> Sequence[float] | None:
+        """The losses of a step after which training goes on with a smaller loss scale; None where it does not.
+
+        It does where a gradient is not finite, which the scale may have done; a loss does not depend on it.
+        """
+        scale = trainer.loss_scale
+        self.skipped = scale is not None and isinstance(error, DivergedError) and error.loss is None and scale.halve()
+        return error.losses if self.skipped and isinstance(error, DivergedError) else None
+
     def _count(self, trainer: "Trainer", item: Item) -> float:
         """How much a batch counts in a mean over all samples: its samples, or the sum of their weights."""
         if self._counts_samples:
@@ -204,9 +228,10 @@ class TrainingStep:
             if layer
             else "the outputs of all layers are finite"
         )
+        other = "" if trainer.loss_scale is None else ', or precision "bfloat16", which has float32\'s range'
         return NotFiniteError(
             f"epoch {trainer.epoch + 1}, step {trainer.step + steps + 1}: {what} is not finite; {where}. The weights "
-            f"were left as they were. Try a smaller learning rate, or clip_norm=1.0."
+            f"were left as they were. Try a smaller learning rate, or clip_norm=1.0{other}."
         )
 
 

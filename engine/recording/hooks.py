@@ -27,6 +27,7 @@ from engine.operations import loss as loss_operations, shape
 from engine.optimizers.optimizer import Optimizer
 from engine.recording.memory import arrays_in
 from engine.recording.recorder import Recorder
+from engine.scaling import LossScale
 from engine.tensor import Tensor
 from engine.value import Value
 from engine.watching import MISSING, Watching
@@ -204,6 +205,12 @@ class Hooks(Watching):
         def count(original: Any, metric: Any, output: Any, target: Any) -> None:
             recorder.python(MethodType(original, metric), output, target)
 
+        def scaled(original: Any, scale: Any, *inputs: Any) -> Any:
+            for array in scale.arrays().values():
+                recorder.persists(array)
+            recorder.persists(scale._work)
+            return original(scale, *inputs)
+
         def remember(original: Any, undo: Any) -> None:
             with recorder.aside():
                 original(undo)
@@ -218,6 +225,8 @@ class Hooks(Watching):
         self._again(Gatherer, "gather")
         self._again(FiniteCheck, "require")
         self.watch(Undo, "remember", remember)
+        for name in ("incoming", "divide", "stepped"):
+            self.watch(LossScale, name, scaled)
         self._again(Loss, "_check_classes")
         self._again(Loss, "_check_range")
         self._again(Loss, "_check_weights")

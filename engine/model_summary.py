@@ -18,7 +18,7 @@ from engine import autodiff
 from engine.convert import normal_dtype
 from engine.errors import ArgumentError, EngineError
 from engine.layers.layer import Layer
-from engine.layers.linear import positive_whole
+from engine.layers.linear import positive_whole, precision_of
 from engine.optimizers import SGD, Adam
 from engine.recording.size import step_bytes
 from engine.tensor import Parameter, Tensor
@@ -61,6 +61,7 @@ class Summary:
     Attributes:
         rows: one a layer, in the order of the calls; a layer that is called twice has two.
         input_shape, batch_size, dtype: what was asked for.
+        precision: of the products of matrices: what their operands are rounded to, else the weights' type.
         parameters, frozen: elements of all parameters, and of those how many are frozen.
         parameter_bytes, gradient_bytes: of all parameters, and of the gradients of those that are trained.
         optimizer_bytes: the state that optimizers keep for them, by optimizer.
@@ -83,6 +84,7 @@ class Summary:
     largest_bytes: int
     not_called: tuple[str, ...]
     step_bytes: int | None = None
+    precision: str = "float32"
 
     @property
     def forward_flops(self) -> int:
@@ -197,6 +199,7 @@ def summary(model: Layer, input_shape: int | Sequence[int], batch_size: int = 1,
         largest_bytes=listener.largest_bytes,
         not_called=tuple(name for name, layer in model.named_layers() if name and id(layer) not in listener.called),
         step_bytes=step_bytes(model, shape, kind, batch_size),
+        precision=precision_of(model),
     )
 
 
@@ -417,8 +420,9 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 def _foot(report: Summary) -> list[str]:
     samples = f"{report.batch_size:,} sample{'s' * (report.batch_size > 1)}"
     states = ", ".join(f"{name} {size:,}" for name, size in report.optimizer_bytes.items())
+    products = "" if report.precision == report.dtype else f", products in {report.precision}"
     facts = [
-        ("one step", f"{samples} of shape {_shown(report.input_shape)}, {report.dtype}"),
+        ("one step", f"{samples} of shape {_shown(report.input_shape)}, {report.dtype}{products}"),
         ("parameters", f"{report.parameter_bytes:,} bytes; gradients {report.gradient_bytes:,} bytes"),
         ("optimizer state", f"{states} bytes"),
         ("peak activations", f"about {report.peak_activation_bytes:,} bytes in training, with batch and gradients"),

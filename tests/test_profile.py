@@ -470,7 +470,7 @@ def test_the_table(mlp):
     lines = str(found).splitlines()
     assert repr(found) == str(found)
     assert re.fullmatch(r"step: [\d.]+ [um]s on cpu, median of 3", lines[0])
-    assert lines[2].split()[:3] == ["operation", "calls", "total"]
+    assert lines[2].split()[:4] == ["operation", "in", "calls", "total"]
     assert max(map(len, lines)) <= 100
     tables = "\n".join(lines).split("\n\n")[1:3]
     for table in tables:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from engine.profiling.work import Kind
+from engine.profiling.work import Kind, precision_of
 
 clock = time.perf_counter_ns
 
@@ -22,12 +22,13 @@ Key = tuple[str, Owner, str]
 class Cell:
     """What one operation did for one owner in one run of the step."""
 
-    __slots__ = ("bytes", "calls", "flops", "is_product", "nanoseconds")
+    __slots__ = ("bytes", "calls", "flops", "is_product", "nanoseconds", "precisions")
 
     def __init__(self, is_product: bool) -> None:
         self.calls = self.nanoseconds = self.bytes = 0
         self.flops: int | None = 0
         self.is_product = is_product
+        self.precisions: dict[str, None] = {}
 
 
 class Ledger:
@@ -79,6 +80,7 @@ class Ledger:
         cell.calls += 1
         cell.nanoseconds += max(passed, 0)
         cell.bytes += kind.bytes(inputs, options) if moved is None else moved(result)
+        cell.precisions[precision_of(inputs, options)] = None
         flops = kind.flops(inputs, options)
         cell.flops = None if flops is None or cell.flops is None else cell.flops + flops
         return result

@@ -76,7 +76,7 @@ def profile(step: Callable[..., Any], *arguments: Any, repeats: int = 20, warmup
         step=_name(step),
         devices=tuple(listener.devices),
         repeats=repeats,
-        seconds=max(alone, sum(seconds for _, _, seconds, _, _ in cells.values())),
+        seconds=max(alone, sum(seconds for _, _, seconds, _, _, _ in cells.values())),
         alone_seconds=alone,
         recorded_seconds=statistics.median(as_it_is) if recorded else None,
         operations=_operations(cells),
@@ -117,8 +117,8 @@ def _name(step: Any) -> str:
 
 # -- from runs to rows ---------------------------------------------------------------------------------
 
-Row = tuple[bool, float, float, float, float | None]
-"""Of one cell: whether it is a product, and the medians of calls, seconds, bytes and FLOPs."""
+Row = tuple[bool, float, float, float, float | None, tuple[str, ...]]
+"""Of one cell: whether it is a product, the medians of calls, seconds, bytes and FLOPs, and its precisions."""
 
 
 def _median(values: Iterable[float]) -> float:
@@ -139,6 +139,7 @@ def _medians(runs: list[dict[Key, Cell]]) -> dict[Key, Row]:
             statistics.median(cell.nanoseconds for cell in cells) / 1e9,
             _median(cell.bytes for cell in cells),
             _median(flops) if len(flops) == len(cells) else None,
+            tuple(dict.fromkeys(one for cell in cells for one in cell.precisions)),
         )
     return rows
 
@@ -147,12 +148,13 @@ def _operations(cells: dict[Key, Row]) -> tuple[Operation, ...]:
     found = []
     for name in dict.fromkeys(name for name, _, _ in cells):
         rows = [row for (one, _, _), row in cells.items() if one == name]
-        products, calls, seconds, moved, flops = zip(*rows, strict=True)
+        products, calls, seconds, moved, flops, precisions = zip(*rows, strict=True)
         known = [one for one in flops if one is not None]
         found.append(
             Operation(
                 name=name,
                 is_product=any(products),
+                precision=", ".join(dict.fromkeys(one for some in precisions for one in some if one)),
                 calls=sum(calls),
                 seconds=sum(seconds),
                 bytes=sum(moved),

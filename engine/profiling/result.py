@@ -24,6 +24,7 @@ class Operation:
     Attributes:
         name: the kernel: "Linear.backward".
         is_product: whether it multiplies matrices.
+        precision: what its numbers are, and of a product its operands: "float32", "bfloat16"; "" without any.
         calls: how many a step.
         seconds: of all of them.
         bytes: of the arrays that they are given, each counted once a call.
@@ -32,6 +33,7 @@ class Operation:
 
     name: str
     is_product: bool
+    precision: str
     calls: float
     seconds: float
     bytes: float
@@ -178,7 +180,7 @@ _MEASURED = (
     *("allocated_bytes", "allocated_arrays"),
 )
 _OF_OPERATIONS = (
-    *("name", "is_product", "calls", "seconds", "seconds_per_call", "bytes", "bytes_per_second"),
+    *("name", "is_product", "precision", "calls", "seconds", "seconds_per_call", "bytes", "bytes_per_second"),
     *("flops", "flops_per_second"),
 )
 _OF_PARTS = ("name", "kind", "calls", "forward_seconds", "backward_seconds", "seconds", "flops", "flops_per_second")

@@ -83,11 +83,12 @@ def _operations(profile: "Profile", time: Unit) -> list[str]:
     moved, work = Unit(_AMOUNTS, [one.bytes for one in rows]), Unit(_AMOUNTS, [one.flops for one in rows])
     bytes_rate = Unit((("G", 1e-9),), [one.bytes_per_second for one in rows])
     flops_rate = Unit((("G", 1e-9),), [one.flops_per_second for one in rows])
-    head = ("operation", "calls", f"total {time.name}", "share", f"each {each.name}")
+    head = ("operation", "in", "calls", f"total {time.name}", "share", f"each {each.name}")
     cells = [(*head, f"{moved.name}B", "GB/s", f"{work.name}FLOP", "GFLOP/s")]
     cells += [
         (
             one.name,
+            one.precision,
             f"{one.calls:g}",
             time.show(one.seconds),
             share(one.seconds, profile.seconds),
@@ -99,14 +100,14 @@ def _operations(profile: "Profile", time: Unit) -> list[str]:
         )
         for one in rows
     ]
-    return _laid_out(cells, [*_ends(profile, time, sum(one.calls for one in rows))], texts=1)
+    return _laid_out(cells, [*_ends(profile, time, sum(one.calls for one in rows))], texts=2)
 
 
 def _ends(profile: "Profile", time: Unit, calls: float) -> list[tuple[str, ...]]:
     """The last rows of the table of operations, which make up the step."""
     parts = (("all operations", profile.kernel_seconds), (PYTHON, profile.python_seconds), ("step", profile.seconds))
     return [
-        (name, f"{calls:g}" if not number else "", time.show(seconds), share(seconds, profile.seconds), *[""] * 5)
+        (name, "", f"{calls:g}" if not number else "", time.show(seconds), share(seconds, profile.seconds), *[""] * 5)
         for number, (name, seconds) in enumerate(parts)
     ]
 

@@ -10,7 +10,7 @@ kernel's input and output.
     BatchNorm, LayerNorm     forward 5 an element, 7 with weight and bias; backward as in `engine.work`
     Dropout                  2 an element
     sums                     1 an element of x
-    copies                   0
+    copies, rounding         0
 
 Other kernels (losses, optimizers, random numbers) have no rule: their FLOPs are None.
 """
@@ -79,6 +79,17 @@ def bytes_of(*values: Any) -> int:
     return sum(size(array) * int(array.dtype.itemsize) for array in arrays_in(values))
 
 
+def precision_of(inputs: Any, options: Mapping[str, Any]) -> str:
+    """In what a call computes: the type that its operands were rounded to, else that of its numbers; "" without any.
+
+    >>> import numpy as np
+    >>> precision_of((np.zeros(3),), {}), precision_of((np.zeros(3, np.float32),), {"precision": "tf32"})
+    ('float64', 'tf32')
+    """
+    rounded: str | None = options.get("precision")
+    return rounded or next((str(one.dtype) for one in arrays_in((inputs, dict(options))) if one.dtype.kind == "f"), "")
+
+
 def size(array: Any) -> int:
     """How many elements an array has; 0 for an output that nobody asks for."""
     return 0 if array is None else math.prod(array.shape)
@@ -141,6 +152,7 @@ _RULES: dict[tuple[str, str], Callable[[Given], int]] = {
     ("Max", "forward"): _each("x"),
     ("Min", "forward"): _each("x"),
     ("SumTo", "forward"): _each("dy"),
+    ("Round", "forward"): _nothing,
     ("Accumulate", "forward"): _each("total"),
     ("Index", "backward"): _each("dy"),
 }

@@ -27,6 +27,7 @@ from engine.layers import (
 from engine.losses.loss import Loss
 from engine.metrics import Metric
 from engine.optimizers import Optimizer
+from engine.precision import weights_of
 from engine.runs import Run
 from engine.trainer import Trainer
 
@@ -72,8 +73,11 @@ def model(table: Table) -> Sequential:
     # Small, so that the first outputs are near 0: training begins at the loss of who knows nothing. A model without
     # hidden layers has one minimum, to which 0 is as good a way as any: noise would only stay in it.
     first = _first_weights(table, "fan_in_uniform" if table["hidden"] else "zeros")
-    layers.append(Linear(width, table["outputs"], initializer=first, generator=generator, dtype=table["precision"]))
-    return Sequential(*layers)
+    dtype = weights_of(table["precision"])
+    layers.append(Linear(width, table["outputs"], initializer=first, generator=generator, dtype=dtype))
+    whole = Sequential(*layers)
+    whole.to(precision=table["precision"])
+    return whole
 
 
 def _first_weights(table: Table, suited: str) -> Any:
@@ -87,13 +91,13 @@ def _block(table: Table, inputs: int, outputs: int, first: Any, generator: np.ra
     """Linear, then batch norm, activation and dropout; a Maxout stands for Linear and activation."""
     name = table["activation"].lower().replace("_", "-")
     settings = parameters.given("activation", name, table)
-    chance: dict[str, Any] = {"initializer": first, "generator": generator, "dtype": table["precision"]}
+    chance: dict[str, Any] = {"initializer": first, "generator": generator, "dtype": weights_of(table["precision"])}
     maxout = name == parameters.MAXOUT
     block: list[Layer] = [
         Maxout(inputs, outputs, **settings, **chance) if maxout else Linear(inputs, outputs, **chance)
     ]
     if table["batch_norm"]:
-        block.append(BatchNorm(outputs, dtype=table["precision"]))
+        block.append(BatchNorm(outputs, dtype=weights_of(table["precision"])))
     if not maxout:
         block.append(Activation.by_name(name, **settings))
     if table["dropout"]:

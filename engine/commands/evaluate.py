@@ -7,6 +7,7 @@ from typing import Any
 from engine.commands import build, confusion, options, parsing, parts, report, settings, task
 from engine.layers import Layer
 from engine.optimizers import SGD
+from engine.precision import weights_of
 from engine.runs import Run
 from engine.trainer import Trainer
 
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     table = settings.table(folder, "model")
     with settings.used(folder, "loss") as loss:
         confused = confusion.Confusion.of(loss["name"], test)
-        result = trainer.evaluate(parts.arrays(loss["name"], test, table["precision"]), watch=confused)
+        result = trainer.evaluate(parts.arrays(loss["name"], test, weights_of(table["precision"])), watch=confused)
     output = report.Output(arguments.quiet or arguments.json)
     output.print(f"run     {folder.path}")
     output.print(f"data    {test.name}: {len(test)} {part} samples, {test.task}")

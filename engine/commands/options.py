@@ -8,6 +8,7 @@ from engine.commands.recipes import BY_SIZE, RECIPES, Recipe
 from engine.data.columns import IMPUTE
 from engine.data.dataset import TASKS
 from engine.data.preparation import SCALINGS
+from engine.precision import PRECISIONS
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -176,10 +177,11 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--precision",
-        metavar="DTYPE",
+        metavar="NAME",
         default="float32",
-        type=parsing.OneOf("precision", ("float32", "float64")),
-        help="float32, float64",
+        type=parsing.OneOf("precision", PRECISIONS),
+        help="float32 or float64; or tf32, bfloat16, float16: float32, but with matrix products of numbers rounded to "
+        "that type (float16 scales the loss; none of them is faster on a CPU)",
     )
 
 

@@ -15,6 +15,7 @@ from engine.data.intake import Intake
 from engine.data.loading import is_name
 from engine.errors import ArgumentError
 from engine.files import write_whole
+from engine.precision import weights_of
 from engine.runs import Run
 
 
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = build.trained_model(folder)
     backend, _ = report.choose_device(arguments.device)
     precision = settings.table(folder, "model")["precision"]
-    raw = make_trainer(folder, model, backend.device).predict(x.astype(precision))
+    raw = make_trainer(folder, model, backend.device).predict(x.astype(weights_of(precision)))
     text = _lines(folder, raw)
     if output is None:
         report.write(text)

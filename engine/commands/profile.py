@@ -16,6 +16,7 @@ from engine.data import Batches, Dataset
 from engine.data.augmentation import read as read_augmentation
 from engine.data.dataset import Task
 from engine.errors import ArgumentError
+from engine.precision import weights_of
 from engine.runs import CONFIG, Config, Run
 from engine.trainer import Trainer
 from engine.training_step import TrainingStep
@@ -112,7 +113,7 @@ def _measured(trainer: Trainer, config: Config, samples: Dataset, repeats: int) 
 
     wanted = config["training"]
     batches = Batches(
-        parts.arrays(config["loss"]["name"], samples, config["model"]["precision"]),
+        parts.arrays(config["loss"]["name"], samples, weights_of(config["model"]["precision"])),
         wanted["batch_size"],
         seed=wanted["seed"],
         drop_last=True,  # steps of one size

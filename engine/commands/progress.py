@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from engine.trainer import Trainer
 
 _SECONDS_BETWEEN_LOOKS = 0.25  # at the loss: on a GPU each look waits until everything asked of it is done
-_NOT_SHOWN = ("learning_rate", "seconds")
+_NOT_SHOWN = ("learning_rate", "seconds", "skipped")
 
 
 class Lines(Callback):
@@ -32,7 +32,8 @@ class Lines(Callback):
         )
         width = len(str(self.epochs))
         speed = f"{self.samples / max(values['seconds'], 1e-9):,.0f} samples/s"
-        self.output.print(f"epoch {epoch:>{width}}/{self.epochs}  {measured}  {speed}")
+        skipped = f"  {values['skipped']:g} skipped" if values.get("skipped") else ""
+        self.output.print(f"epoch {epoch:>{width}}/{self.epochs}  {measured}  {speed}{skipped}")
 
 
 class Bar(Callback):

@@ -128,7 +128,8 @@ def describe_model(table: Mapping[str, Any]) -> str:
         parts += [f"dropout {table['dropout']:g}"] if table["dropout"] else []
         depth = table.get("stochastic_depth")
         parts += [f"stochastic depth {depth:g}"] if depth else []
-    parts += [] if table["precision"] == "float32" else [table["precision"]]
+    precision = table["precision"]
+    parts += [] if precision == "float32" else [precision if precision == "float64" else f"products in {precision}"]
     return ", ".join(parts)
 
 

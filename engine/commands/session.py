@@ -27,6 +27,7 @@ from engine.data import Dataset
 from engine.data.augmentation import read as read_augmentation
 from engine.data.intake import Intake
 from engine.errors import ArgumentError, EngineError
+from engine.precision import weights_of
 from engine.runs import Config, Run
 from engine.schedules import Schedule
 from engine.trainer import Trainer
@@ -83,9 +84,9 @@ class Session(Callback):
     ) -> None:
         self.config, self.parts, self._place, self.as_json = config, data, place, as_json
         train, watched, test = data
-        loss, precision = config["loss"]["name"], config["model"]["precision"]
-        self.train, self.test = (parts.arrays(loss, part, precision) for part in (train, test))
-        self.watched = None if watched is None else parts.arrays(loss, watched, precision)
+        loss, dtype = config["loss"]["name"], weights_of(config["model"]["precision"])
+        self.train, self.test = (parts.arrays(loss, part, dtype) for part in (train, test))
+        self.watched = None if watched is None else parts.arrays(loss, watched, dtype)
         self.backend, self.device = report.choose_device(device)
         self.output = report.Output(quiet or as_json)
         self.folder: Run | None = None
@@ -268,6 +269,8 @@ class Session(Callback):
             "device": self.trainer.device,
             "epochs": self.trainer.epoch,
             "steps": self.trainer.step,
+            "skipped": self.trainer.skipped,
+            "precision": self.config["model"]["precision"],
             "seconds": round(seconds, 3),
             "parameters": parameters,
             "stop_reason": self.trainer.stop_reason,
@@ -287,6 +290,8 @@ class Session(Callback):
         if self.trainer.stop_reason is not None:
             self.output.print(f"stopped after epoch {self.trainer.epoch}: {self.trainer.stop_reason}")
         further = {"epochs": str(self.trainer.epoch), "time": report.duration(seconds), "parameters": f"{parameters:,}"}
+        if self.trainer.skipped:
+            further["steps skipped"] = f"{self.trainer.skipped} of {self.trainer.step + self.trainer.skipped}"
         self.output.print(report.result_table(columns, further))
         if confused is not None:
             confused.show(self.output)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from engine.commands.parameters import PARAMETERS, SCHEDULES
 from engine.errors import DataError, DeviceError, EngineError, unknown_name
+from engine.precision import PRECISIONS
 from engine.runs import CONFIG, Run, Table, one_line
 
 
@@ -37,7 +38,7 @@ _REDUCTION = Kind("mean or sum", lambda value: value in ("mean", "sum"))
 _SCHEDULE = Kind(f"one of {', '.join(SCHEDULES)}", lambda value: value in SCHEDULES)
 _BATCH_SIZE = Kind('a whole number from 1, or "all"', lambda value: value == "all" or _WIDTH.holds(value))
 _SIZE = Kind("two whole numbers from 1", lambda value: _WIDTHS.holds(value) and len(value) == 2)
-_PRECISION = Kind("float32 or float64", lambda value: value in ("float32", "float64"))
+_PRECISION = Kind(f"one of {', '.join(PRECISIONS)}", lambda value: value in PRECISIONS)
 
 _KINDS = {
     "data": {

@@ -14,6 +14,7 @@ from engine.commands.session import Parts, Session, new_folder
 from engine.data import Dataset, augmentation
 from engine.data.loading import is_name
 from engine.errors import ArgumentError
+from engine.precision import weights_of
 from engine.runs import Config
 
 _EXAMPLES = """
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.test_fraction is not None and not parts.drawn(table, raw.source):
         raise ArgumentError(f"--test-fraction: {table['name']} has a test part of its own. Leave it out.")
     scaling = None if arguments.scaling == "auto" else arguments.scaling
-    intake = raw.source.fit(raw.train, scaling=scaling, impute=arguments.impute, dtype=arguments.precision)
+    intake = raw.source.fit(raw.train, scaling=scaling, impute=arguments.impute, dtype=weights_of(arguments.precision))
     train, watched, test = parts.prepared(raw, intake)
     reader = intake.reader
     config = _config(arguments, table, train, None if reader is None or not reader.columns else reader.target.names)

@@ -16,6 +16,7 @@ from backends.cuda.launch import Fused
 from backends.cuda.products import Products
 from backends.errors import DeviceError, OutOfMemoryError
 from backends.kernels.pair import Array
+from backends.tensor_cores import TensorCores
 
 
 def driver_version() -> int | None:
@@ -105,9 +106,10 @@ class CupyBackend(Backend):
         if index >= found:
             names = ", ".join(f"cuda:{known}" for known in range(found))
             raise DeviceError(f"device cuda:{index} does not exist; this machine has {names}.")
-        self.fused = Fused(cupy, index)
+        self.fused, self.tensor_cores = Fused(cupy, index), TensorCores(cupy, index)
         self.products = Products(cupy, index, self.fused.overrides(), self.empty)
-        super().__init__("cupy", f"cuda:{index}", cupy, self.fused.overrides() | self.products.overrides())
+        overrides = self.fused.overrides() | self.products.overrides() | self.tensor_cores.overrides()
+        super().__init__("cupy", f"cuda:{index}", cupy, overrides)
         self.index = index
         self.graphs = os.environ.get("ENGINE_CUDA_GRAPHS") == "1"
         self._current = cupy.cuda.runtime.getDevice
@@ -222,4 +224,7 @@ class CupyBackend(Backend):
             "fused kernels": self.fused.describe(),
             "matrix products": self.products.describe(),
             "graphs": "in use" if self.graphs else "not in use (ENGINE_CUDA_GRAPHS=1 has steps launched so)",
+            "rounded products": f"as float32: {self.tensor_cores.problem}"
+            if self.tensor_cores.problem
+            else "on tensor cores, by cuBLAS",
         }

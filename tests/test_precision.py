@@ -65,7 +65,7 @@ def test_what_is_rounded_stays_and_keeps_its_sign(precision):
     x = numbers()
     once = rounded(x, precision)
     np.testing.assert_array_equal(rounded(once, precision), once)
-    np.testing.assert_array_equal(np.signbit(once), np.signbit(x))
+    np.testing.assert_array_equal(np.signbit(once)[x == x], np.signbit(x)[x == x])
     np.testing.assert_array_equal(rounded(once, "tf32"), once)  # every such number is one of tf32
 
 
@@ -94,7 +94,7 @@ def test_compiled_rounding_has_the_same_bits(precision):
     x = numbers()
     compiled = rounded(x, precision, native.overrides()[Round.forward])
     np.testing.assert_array_equal(compiled, rounded(x, precision))
-    np.testing.assert_array_equal(np.signbit(compiled), np.signbit(rounded(x, precision)))
+    np.testing.assert_array_equal(np.signbit(compiled)[x == x], np.signbit(x)[x == x])
     assert native.kernels.round_to(np.ones(3), np.empty(3), 13, 0) is False
     assert native.kernels.round_to(x[::2], np.empty_like(x[::2]), 13, 0) is False
 

@@ -6,7 +6,7 @@
     bfloat16   8          7          3.4e38           1.2e-38
     float16    5          10         65504            6.1e-5 (below it, multiples of 6.0e-8)
 
-NaN and infinity stay what they are; what is too large for the type becomes infinite. Every number of these types is one
+NaN stays NaN, infinity what it is; what is too large for the type becomes infinite. Every number of these types is one
 of tf32, too, and the product of two of them is one of float32, exactly, unless it is too large or too small.
 """
 
@@ -41,4 +41,4 @@ class Round(Pair):
         xp.add(rounded, bits, out=rounded)
         xp.bitwise_and(rounded, 0xFFFFFFFF - (1 << dropped) + 1, out=rounded)
         xp.isnan(x, out=work)
-        xp.copyto(y, x, where=work)
+        xp.copyto(y, np.nan, where=work)  # whose own bits might be those that are dropped

@@ -2,7 +2,7 @@
 
 #ifndef REAL
 
-enum { SIZE = 0x7FFFFFFF, INFINITE = 0x7F800000, HALF_NORMAL = 0x38800000, HALF_LARGEST = 0x477FE000 };
+enum { SIZE = 0x7FFFFFFF, INFINITE = 0x7F800000, NOT_A_NUMBER = 0x7FC00000, HALF_NORMAL = 0x38800000, HALF_LARGEST = 0x477FE000 };
 
 /* To the nearest with so many bits less; of two, the even one. Not for NaN. */
 INLINE uint32_t shortened(uint32_t bits, int dropped)
@@ -19,7 +19,7 @@ CLONED void round_fraction(const Call *c, int64_t first, int64_t last)
     for (int64_t i = first; i < last; i++) {
         uint32_t bits;
         memcpy(&bits, x + 4 * i, 4);
-        bits = (bits & SIZE) > INFINITE ? bits : shortened(bits, dropped);
+        bits = (bits & SIZE) > INFINITE ? NOT_A_NUMBER : shortened(bits, dropped);
         memcpy(y + 4 * i, &bits, 4);
     }
 }
@@ -40,7 +40,7 @@ CLONED void round_half(const Call *c, int64_t first, int64_t last)
         value = (value + 0.5f) - 0.5f; /* floats from 0.5 to 1 are as far apart as float16's smallest numbers */
         memcpy(&small, &value, 4);
         normal = size < HALF_NORMAL ? small : normal;
-        bits = size > INFINITE ? bits : (bits & ~(uint32_t)SIZE) | normal;
+        bits = size > INFINITE ? NOT_A_NUMBER : (bits & ~(uint32_t)SIZE) | normal;
         memcpy(y + 4 * i, &bits, 4);
     }
 }

@@ -239,7 +239,11 @@ WRONG_LINES = {
     "loss": (["train", "--loss", "hing"], "loss 'hing' is unknown; did you mean hinge?"),
     "loss of embeddings": (["train", "--loss", "triplet-margin"], "loss 'triplet-margin' is unknown"),
     "schedule": (["train", "--schedule", "cosin"], "schedule 'cosin' is unknown; did you mean cosine?"),
-    "precision": (["train", "--precision", "float16"], "precision 'float16' is unknown; did you mean"),
+    "precision": (["train", "--precision", "float8"], "precision 'float8' is unknown; did you mean"),
+    "float16, lbfgs": (
+        [*TINY, "--precision", "float16", "--optimizer", "lbfgs"],
+        "LBFGS compares losses; use bfloat16",
+    ),
     "device": (["train", "--device", "gpu"], "--device: 'gpu' is unknown; allowed are cpu, cuda, cuda:N and auto"),
     "device number": ([*TINY, "--device", "cuda:99"], "device cuda:99"),
     "class weight": (["train", "--class-weight", "fair"], 'allowed are "balanced" and numbers'),
@@ -870,7 +874,7 @@ def test_json_is_the_only_output(engine, here):
     assert result == json.loads((here / "runs" / "xor-1" / runs.RESULT).read_text())
     assert set(result) == {
         "data", "run", "started", "seed", "device", "epochs", "steps", "seconds", "parameters", "stop_reason",
-        "training", "test", "confusion", "versions",
+        "training", "test", "confusion", "versions", "skipped", "precision",
     }  # fmt: skip
 
 
@@ -998,7 +1002,7 @@ DAMAGE = {
         "initializer": [[], "he"],
         "batch_norm": [1, "yes"],
         "dropout": ["x", 2.0],
-        "precision": ["float16", 32],
+        "precision": ["float8", 32],
         "inputs": [[], 2, ["x"]],
         "outputs": ["x", 0, True, 1.0],
         "seed": [-1, "x"],

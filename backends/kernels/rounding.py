@@ -35,10 +35,11 @@ class Round(Pair):
             return
         # Added to the bits, a half of the last one that stays carries into it; a tie does where that one is odd.
         bits, rounded, dropped = x.view(np.uint32), y.view(np.uint32), DROPPED[precision]
-        xp.right_shift(bits, dropped, out=rounded)
-        xp.bitwise_and(rounded, 1, out=rounded)
-        xp.add(rounded, (1 << (dropped - 1)) - 1, out=rounded)
+        below = (1 << dropped) - 1  # the bits that are dropped
+        xp.right_shift(bits, np.uint32(dropped), out=rounded)
+        xp.bitwise_and(rounded, np.uint32(1), out=rounded)
+        xp.add(rounded, np.uint32(below >> 1), out=rounded)
         xp.add(rounded, bits, out=rounded)
-        xp.bitwise_and(rounded, 0xFFFFFFFF - (1 << dropped) + 1, out=rounded)
+        xp.bitwise_and(rounded, np.uint32(0xFFFFFFFF - below), out=rounded)
         xp.isnan(x, out=work)
         xp.copyto(y, np.nan, where=work)  # whose own bits might be those that are dropped

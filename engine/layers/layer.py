@@ -200,7 +200,7 @@ class Layer:
         anew: set[int] = set()  # recordings of another precision must not fit: its weights are in other arrays
         for _, layer in self.named_layers():
             layer.moved(backend)
-            if (precision is not None or wanted == "float64") and layer.rounded(operands):
+            if (precision is not None or wanted == "float64") and layer._round_products(operands):
                 anew.update(map(id, layer._members.values()))
         for _, member in self.named_members():
             place = member.backend if backend is None else backend
@@ -219,7 +219,7 @@ class Layer:
     def moved(self, backend: Backend | None) -> None:
         """Called by `to` on every layer, for what is neither a parameter nor a buffer."""
 
-    def rounded(self, operands: str | None) -> bool:
+    def _round_products(self, operands: str | None) -> bool:
         """Called by `to` on every layer: round the operands of products to this type (None: do not).
 
         Returns whether that changes anything.

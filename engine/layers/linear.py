@@ -33,7 +33,7 @@ class _LinearMap(Layer):
         """Of its products: what their operands are rounded to, else the weight's own type; `to` sets it."""
         return self._operands or str(self.weight.dtype)
 
-    def rounded(self, operands: str | None) -> bool:
+    def _round_products(self, operands: str | None) -> bool:
         before, self._operands = self._operands, operands
         return operands != before
 

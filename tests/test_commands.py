@@ -123,14 +123,23 @@ def test_interrupted_training_says_what_is_left(tmp_path, sent):
     line = [sys.executable, "-m", "engine", *TINY[:-2], "--epochs", "1000000", "--output", "run"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     training = subprocess.Popen(
-        line, cwd=tmp_path, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        line,
+        cwd=tmp_path,
+        env=environment,
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(sent, signal.SIG_DFL),  # also where these tests run in the background
     )
     history = tmp_path / "run" / runs.HISTORY
     deadline = time.monotonic() + 30
     while not history.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     training.send_signal(sent)
-    _, said = training.communicate(timeout=30)
+    try:
+        _, said = training.communicate(timeout=30)
+    finally:
+        training.kill()
     assert training.returncode == 130
     assert said.startswith("engine train: interrupted after ")
     assert said.endswith("run holds what was done until then; engine resume run goes on.\n")

@@ -36,10 +36,10 @@ def test_importing_the_engine_loads_no_optional_library():
 
 
 def test_importing_the_engine_is_quick():
-    """The least of several pairs, one after the other: other work on the machine only ever adds to a time."""
-    code = "import time, json; start = time.perf_counter(); import {}; print(json.dumps(time.perf_counter() - start))"
+    """The least of many pairs, in time of the processor: other work on the machine only ever adds to it."""
+    code = "import time, json; start = time.process_time(); import {}; print(json.dumps(time.process_time() - start))"
     added = []
-    for _ in range(12):
+    for _ in range(40):
         alone, both = in_a_process(code.format("numpy")), in_a_process(code.format("numpy, engine"))
         added.append(both - alone)
         if min(added) <= BOUND and len(added) >= 3:

@@ -80,6 +80,11 @@ class Outcome:
     reason: str = ""
     skipped: bool = False
 
+    @property
+    def fine(self) -> bool:
+        """Whether nothing is wrong: every row agrees, or the lesson was skipped."""
+        return self.skipped or (self.page is not None and self.page.agrees)
+
 
 def write_lesson(
     folder: FilePath, lesson: Lesson, page: Page, previous: str | None = None, following: str | None = None

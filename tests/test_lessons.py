@@ -1,6 +1,7 @@
 """Does every lesson agree with its slide, on every backend, and read like one?"""
 
 import ast
+import sys
 from pathlib import Path
 
 import lesson_pages
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine import lessons, plot
-from engine.errors import ArgumentError, UnknownNameError
+from engine.errors import ArgumentError, DataError, UnknownNameError
 from engine.lessons.page import NotAtHandError, Page, shown
 
 FOLDER = Path(lessons.__file__).parent
@@ -177,6 +178,15 @@ def test_a_set_that_is_not_at_hand_is_told_and_not_downloaded(tmp_path, monkeypa
     monkeypatch.setattr("engine.data.download.fetch", lambda *_, **__: pytest.fail("a download"))
     with pytest.raises(NotAtHandError, match=r"^cifar-10 is not at hand; --data-dir names the folder"):
         lessons.run("image-classifier")
+
+
+def test_a_set_whose_package_is_not_installed_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(NotAtHandError, match=r"^data set 'digits' comes with scikit-learn, which is not installed\."):
+        lessons.run("linear-classifier", data="digits")
+    with pytest.raises(DataError) as found:
+        lessons.run("linear-classifier", data="digits", download=True)
+    assert not isinstance(found.value, NotAtHandError)
 
 
 def test_names_and_options_that_are_not_there():

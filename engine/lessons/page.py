@@ -196,13 +196,13 @@ class Page:
         return train, test
 
     def _loaded(self, name: str, options: dict[str, Any]) -> tuple[Dataset, Dataset]:
-        source = ENTRIES[name].source if name in ENTRIES else None
-        if source == "files" and not self._download and not at_hand(name, self._data_dir):
+        files = name in ENTRIES and ENTRIES[name].source == "files"
+        if files and not self._download and not at_hand(name, self._data_dir):
             raise NotAtHandError(f"{name} is not at hand; --data-dir names the folder that has it in {name}/.")
         try:
             return load(name, data_dir=self._data_dir, progress=self._progress, **options)
         except DataError as error:
-            if source == "bundled" and not self._download and "not installed" in str(error):
+            if not self._download and isinstance(error.__context__, ImportError):  # a package is not installed
                 raise NotAtHandError(str(error)) from None
             raise
 

@@ -22,6 +22,7 @@ from backends.kernels import (
     penalty,
     reduction,
     regression_loss,
+    rounding,
     shape as shapes,
 )
 
@@ -362,6 +363,7 @@ def averages(shape: Any, dtype: str) -> Iterator[Case]:
     yield Case(averaging.label_weights, (weights[: shape[1]].copy(), labels), outputs, exact=True)
     average = {"average": drawn(size, dtype, 3)}
     yield Case(averaging.move_average, (losses,), average, {"decay": 0.9}, {"work": work}, exact=True)
+    yield Case(optimizer.squared_norm, (losses,), {"out": one}, **wide)
     for norm in (4.0, 0.01, NAN):
         given = (losses, np.array([norm], dtype))
         yield Case(optimizer.scale_by_norm, given, {}, {"max_norm": 1.0}, {"work": one})
@@ -402,6 +404,17 @@ def widened(xp: Any, x: Any, rows: Any, *, y: Any) -> None:
     y[...] = x[rows]
 
 
+def roundings(shape: Any, dtype: str) -> Iterator[Case]:
+    """Of floats alone, whatever the dtype of the others: numbers of every size, and each that is no usual one."""
+    bits = np.random.default_rng(0).integers(0, 2**32, shape, dtype="uint32")
+    halves = drawn(shape, "float32", 1, 3e-5)  # near float16's smallest normal number
+    for x in (bits.view("float32"), special(halves), special(drawn(shape, "float32", 2, 4e4))):
+        for precision in rounding.DROPPED:
+            work = {"work": np.empty(shape, rounding.work_type(precision))}
+            outputs, options = {"y": unwritten(*shape, dtype="float32")}, {"precision": precision}
+            yield Case(rounding.Round.forward, (x,), outputs, options, work, exact=True)
+
+
 STEPS: tuple[tuple[Any, int, dict[str, Any], tuple[str, ...]], ...] = (
     (optimizer.SGD, 1, {"momentum": 0.9}, ()),
     (optimizer.SGD, 1, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01}, ()),
@@ -440,5 +453,6 @@ FAMILIES = (
     averages,
     masks,
     gathers,
+    roundings,
     steps,
 )

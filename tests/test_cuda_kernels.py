@@ -116,6 +116,25 @@ def test_cells_of_any_matrix(emulated, columns):
 
 
 @dtypes
+@pytest.mark.parametrize("size", [1 << 16, (1 << 16) + 1, 10 * cuda.PIECE, 10 * cuda.PIECE + 3])
+def test_the_squared_norm_of_many_gradients(emulated, size, dtype):
+    """Beyond what one block adds up: in pieces, the last of which may be short."""
+    g, out = cuda_cases.drawn(size, dtype, 0), FakeArray(np.full(1, np.nan, dtype))
+    before = emulated.number("launches").value
+    cuda.squared_norm_by_pieces(EmulatedBackend().xp, FakeArray(g), out=out)
+    assert emulated.number("launches").value - before == 1 + (size > 1 << 16)
+    np.testing.assert_allclose(out._host[0], (g.astype("longdouble") ** 2).sum().astype("float64"), rtol=1e-6)
+    pieces = np.full(-(-size // cuda.PIECE), np.nan, dtype)
+    assert native.kernels.squared_pieces(g, pieces, cuda.PIECE) is True
+    np.testing.assert_allclose(pieces.sum(dtype="float64"), out._host[0], rtol=1e-6)
+    g[size // 2] = np.nan
+    cuda.squared_norm_by_pieces(EmulatedBackend().xp, FakeArray(g), out=out)
+    assert np.isnan(out._host[0])
+    for wrong in (np.empty(len(pieces) + 1, dtype), pieces.astype("int64")):
+        assert native.kernels.squared_pieces(g, wrong, cuda.PIECE) is False
+
+
+@dtypes
 @pytest.mark.parametrize("classes", [3, 40])
 def test_labels_that_are_no_class_read_no_other_memory(emulated, classes, dtype):
     labels = np.array([0, -1, classes, 2, 2**60, -(2**62)])

@@ -6,7 +6,7 @@ share its work; nothing of this has been timed on a GPU, so the choices go by ho
 no thread has several elements at once, in loads of 16 bytes, which would want other loops than the CPU's:
 
     elements, cells of a matrix    a thread each, neighbours at neighbouring places: activations, arithmetic, losses of
-                                   numbers, optimizers, masks, clipping, averages of weights, gathered rows
+                                   numbers, optimizers, masks, clipping, averages of weights, gathered rows, rounding
     rows                           1 to 32 threads by the row's length, 256 from 1025 numbers on: softmax, layer norm,
                                    losses of classes and of distances, maxout, sums along the last axis. One thread a
                                    row, as on the CPU, would read memory in strides, and leave a GPU idle where there
@@ -14,33 +14,36 @@ no thread has several elements at once, in loads of 16 bytes, which would want o
     columns                        16 columns by 32 threads each (more where there are fewer columns): batch norm, sums
                                    over the batch
     everything                     one block, up to 65,536 numbers: the average of losses, penalties. More are CuPy's,
-                                   which shares them between blocks
+                                   which shares them between blocks; the squared norm of all gradients is added up in
+                                   pieces, a block each, whose sums are added up likewise
 
 Labels that are no class are found on the CPU before; on a GPU, where nobody waits to see them, such a sample's loss is
 NaN, and no memory is read that is not the array's.
 
-Matrix products, and with them linear maps, are cuBLASLt's (products.py). To CuPy are left: the rounding of operands,
-and their products, by tensor cores (backends/tensor_cores.py); copies, which its memory copies make; the squared norm
-of all gradients, a product of cuBLAS; checks of values; what compiled C does not take (arrays that are not contiguous,
-other types), and whatever has no compiled C. ENGINE_NATIVE=0 leaves it everything but the products.
+Matrix products, and with them linear maps, are cuBLASLt's (products.py). To CuPy are left: the products of rounded
+operands, by tensor cores (backends/tensor_cores.py); copies, which its memory copies make; checks of
+values; what compiled C does not take (arrays that are not contiguous, other types), and whatever has no compiled C.
+ENGINE_NATIVE=0 leaves it everything but the products.
 """
 
+import functools
 from typing import Any
 
 from backends import native
 from backends.cuda import compile
 from backends.kernels.linear import Linear, RoundedLinear
 from backends.kernels.optimizer import squared_norm
-from backends.kernels.rounding import Round
+from backends.kernels.pair import Array, Namespace
 from backends.kernels.shape import Copy
+from backends.native.table import TABLE, kernels
 
 LEFT: frozenset[Any] = frozenset(
-    (
-        *(Linear.forward, Linear.backward, RoundedLinear.forward, RoundedLinear.backward, Round.forward),
-        *(Copy.forward, squared_norm),
-    )
+    (Linear.forward, Linear.backward, RoundedLinear.forward, RoundedLinear.backward, Copy.forward)
 )
 """Definitions that have compiled C on the CPU, and none on a GPU."""
+
+PIECE = 8192
+"""How many squares one block adds up."""
 
 
 def problem() -> str | None:
@@ -57,4 +60,14 @@ def problem() -> str | None:
 
 def overrides() -> dict[Any, Any]:
     """Definition -> replacement, for arrays of a GPU."""
-    return {definition: kernel for definition, kernel in native.overrides().items() if definition not in LEFT}
+    found = {definition: kernel for definition, kernel in native.overrides().items() if definition not in LEFT}
+    return found | {squared_norm: squared_norm_by_pieces} if found else found
+
+
+@functools.wraps(squared_norm)
+def squared_norm_by_pieces(xp: Namespace, g: Array, *, out: Array) -> None:
+    """As the definition, whose product is cuBLAS's: CuPy refuses that while a stream is captured."""
+    if not TABLE[squared_norm].compiled(g, out=out):
+        parts = xp.empty(-(-g.size // PIECE), g.dtype)
+        if not (kernels.squared_pieces(g, parts, PIECE) and kernels.average(parts, out, 1)):
+            squared_norm(xp, g, out=out)

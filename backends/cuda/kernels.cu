@@ -82,6 +82,7 @@ static_assert(OFFSET(Number, type) == AT_TYPE, "a number's type is where the hos
 
 #include "gather.h"
 #include "masks.h"
+#include "rounding.h"
 #include "cells.h"
 
 /* -- a kernel for each of the list, by how its work is shared ------------------------------------------------------ */
@@ -138,6 +139,7 @@ static_assert(OFFSET(Number, type) == AT_TYPE, "a number's type is where the hos
 
 #define LAUNCH_MASK(name) OF_NO_TYPE(name, 256, EACH_OF_ALL(i, (c->sizes[0] + 3) / 4) keep_range(c, i, i + 1);)
 #define LAUNCH_GATHER(name) OF_NO_TYPE(name, 256, gather_cells(c);)
+#define LAUNCH_FLOATS(name) OF_NO_TYPE(name, 256, EACH_OF_ALL(i, c->length) name(c, i, i + 1);)
 #define LAUNCH_ONCE(name) OF_NO_TYPE(name, 1, name##_once(c);)
 
 #define LAUNCH_BY_LAYOUT(name, wanted, layout) LAUNCH_##layout(name)

@@ -272,4 +272,17 @@ INLINE void NAME(layer_norm_gradient)(const Call *c, int64_t i, const Lanes &l)
         dx[j] = (g - normalized[j] * product_mean - mean) * inverse;
     }
 }
+
+/* -- sums of squares ----------------------------------------------------------------------------------------------- */
+
+/* out = the sum of g^2 in this piece, a row of which the last one may be shorter. */
+INLINE void NAME(squared_pieces)(const Call *c, int64_t i, const Lanes &l)
+{
+    const int64_t left = c->sizes[1] - i * c->sizes[0];
+    const REAL *g = ROW_OF(const REAL, 0, c->sizes[0]);
+    const double sum = sum_of_row<double>(l, left < c->sizes[0] ? left : c->sizes[0], [&](int64_t j) {
+        return g[j] * g[j];
+    });
+    if (l.lane == 0) *ROW_OF(REAL, 1, 1) = (REAL)sum;
+}
 #undef ROW_OF

@@ -99,6 +99,18 @@ static int NAME(squared_norm)(const Call *c)
     return 0;
 }
 
+/* out[i] = the sum of g^2 in piece i. */
+static int NAME(squared_pieces)(const Call *c)
+{
+    const REAL *g = c->arrays[0];
+    REAL *out = c->arrays[1];
+    for (int64_t i = 0; i < c->length; i++) {
+        const int64_t start = i * c->sizes[0], left = c->sizes[1] - start;
+        out[i] = NAME(whole_sum_of_squares)(g + start, NULL, left < c->sizes[0] ? left : c->sizes[0]);
+    }
+    return 0;
+}
+
 /* value <- value + squares sum(w^2) + absolutes sum(|w|). */
 static int NAME(elastic_net)(const Call *c)
 {
@@ -197,6 +209,21 @@ static int take_squared_norm(PyObject *const *objects, Given *given, Call *call)
     call->sizes[0] = size;
     call->length = size, call->work = 1;
     RUN(call, given, squared_norm);
+    return 1;
+}
+
+/* squared_pieces(g, out, length of a piece); the last one may be shorter */
+static int take_squared_pieces(PyObject *const *objects, Given *given, Call *call)
+{
+    int64_t size = -1, pieces = -1;
+    uint64_t length;
+    call->arrays[0] = reals(given, objects[0], 0, &size);
+    call->arrays[1] = call->arrays[0] == NULL ? NULL : reals(given, objects[1], 1, &pieces);
+    if (call->arrays[1] == NULL || !word(objects[2], &length)) return 0;
+    if (length == 0 || length > INT32_MAX || pieces != (size - 1) / (int64_t)length + 1) return 0;
+    call->sizes[0] = (int64_t)length, call->sizes[1] = size;
+    call->length = pieces, call->work = (int64_t)length;
+    RUN(call, given, squared_pieces);
     return 1;
 }
 

@@ -8,10 +8,11 @@
  *     COLUMNS          a block for some of the parts: columns of a matrix (sizes[0], sizes[1])
  *     WHOLE            one block for everything, where that is not too much
  *     MASK GATHER ONCE a thread for four words of a mask, for some bytes of a row, for everything
+ *     FLOATS           a thread for each part; the numbers are floats, whatever the precision of the rest
  *     HOST             none: a GPU has other ways
  */
 
-enum { HOST, ELEMENTS, CELLS_0, CELLS_1, CELLS, BINARY, ROWS_0, ROWS_1, COLUMNS, WHOLE, MASK, GATHER, ONCE };
+enum { HOST, ELEMENTS, CELLS_0, CELLS_1, CELLS, BINARY, ROWS_0, ROWS_1, COLUMNS, WHOLE, MASK, GATHER, ONCE, FLOATS };
 
 #define KERNELS(_)                                                                                                     \
     _(product, 5, HOST) _(add_bias, 2, CELLS_0) _(column_sum, 2, COLUMNS) _(keep_mask, 5, MASK)                        \
@@ -32,13 +33,14 @@ enum { HOST, ELEMENTS, CELLS_0, CELLS_1, CELLS, BINARY, ROWS_0, ROWS_1, COLUMNS,
     _(triplet_gradient, 8, CELLS_1)                                                                                    \
     _(average, 3, WHOLE) _(average_gradient, 3, ELEMENTS) _(weighted_average, 4, WHOLE)                                \
     _(weighted_average_gradient, 4, ELEMENTS) _(label_weights, 3, ELEMENTS) _(move_average, 3, ELEMENTS)               \
-    _(squared_norm, 2, WHOLE) _(scale_by_norm, 3, ELEMENTS) _(clip_by_value, 2, ELEMENTS)                              \
+    _(squared_norm, 2, WHOLE) _(squared_pieces, 3, ROWS_0) _(scale_by_norm, 3, ELEMENTS)                               \
+    _(clip_by_value, 2, ELEMENTS)                                                                                      \
     _(elastic_net, 4, WHOLE) _(elastic_net_gradient, 5, ELEMENTS)                                                      \
     _(labels_fit, 2, HOST) _(all_finite, 1, HOST) _(weights_fit, 2, HOST) _(range_fit, 4, HOST)                        \
     _(bounds_fit, 3, HOST) _(take_rows, 3, GATHER)                                                                     \
     _(add, 3, BINARY) _(subtract, 3, BINARY) _(multiply, 3, BINARY) _(divide, 3, BINARY)                               \
     _(negative, 2, ELEMENTS) _(square_roots, 2, ELEMENTS) _(row_sums, 2, ROWS_0)                                       \
-    _(copy, 2, HOST) _(fill, 2, ELEMENTS) _(count, 1, ONCE) _(round_to, 4, HOST)                                       \
+    _(copy, 2, HOST) _(fill, 2, ELEMENTS) _(count, 1, ONCE) _(round_to, 4, FLOATS)                                       \
     _(sgd, 7, ELEMENTS) _(adagrad, 6, ELEMENTS) _(rmsprop, 10, ELEMENTS) _(adam, 13, ELEMENTS)                         \
     _(nadam, 13, ELEMENTS) _(lion, 7, ELEMENTS)                                                                        \
     CURVE_KERNELS(_, relu, 0) CURVE_KERNELS(_, leaky_relu, 1) CURVE_KERNELS(_, elu, 1) CURVE_KERNELS(_, sigmoid, 0)    \

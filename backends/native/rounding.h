@@ -14,36 +14,38 @@ INLINE uint32_t shortened(uint32_t bits, int dropped)
 CLONED void round_fraction(const Call *c, int64_t first, int64_t last)
 {
     const int dropped = (int)c->sizes[0];
-    const char *x = c->arrays[0];
-    char *y = c->arrays[1];
+    const float *x = c->arrays[0];
+    float *y = c->arrays[1];
     for (int64_t i = first; i < last; i++) {
-        uint32_t bits;
-        memcpy(&bits, x + 4 * i, 4);
-        bits = (bits & SIZE) > INFINITE ? NOT_A_NUMBER : shortened(bits, dropped);
-        memcpy(y + 4 * i, &bits, 4);
+        const uint32_t bits = bits_of(x[i]);
+        y[i] = float_of((bits & SIZE) > INFINITE ? NOT_A_NUMBER : shortened(bits, dropped));
     }
 }
 
 /* float16: fewer bits of the fraction, infinity above its largest number, steps of one size below its normal ones. */
 CLONED void round_half(const Call *c, int64_t first, int64_t last)
 {
-    const char *x = c->arrays[0];
-    char *y = c->arrays[1];
+    const float *x = c->arrays[0];
+    float *y = c->arrays[1];
     for (int64_t i = first; i < last; i++) {
-        uint32_t bits, size, normal, small;
-        float value;
-        memcpy(&bits, x + 4 * i, 4);
-        size = bits & SIZE;
-        normal = shortened(size, 13);
-        normal = normal > HALF_LARGEST ? INFINITE : normal;
-        memcpy(&value, &size, 4);
-        value = (value + 0.5f) - 0.5f; /* floats from 0.5 to 1 are as far apart as float16's smallest numbers */
-        memcpy(&small, &value, 4);
-        normal = size < HALF_NORMAL ? small : normal;
-        bits = size > INFINITE ? NOT_A_NUMBER : (bits & ~(uint32_t)SIZE) | normal;
-        memcpy(y + 4 * i, &bits, 4);
+        const uint32_t bits = bits_of(x[i]), size = bits & SIZE;
+        /* Floats from 0.5 to 1 are as far apart as float16's smallest numbers. */
+        const uint32_t small = bits_of((float_of(size) + 0.5f) - 0.5f);
+        uint32_t rounded = shortened(size, 13);
+        rounded = rounded > HALF_LARGEST ? INFINITE : rounded;
+        rounded = size < HALF_NORMAL ? small : rounded;
+        y[i] = float_of(size > INFINITE ? NOT_A_NUMBER : (bits & ~(uint32_t)SIZE) | rounded);
     }
 }
+
+/* Either of them: a thread of a GPU is not told which function it is, but the sizes. */
+INLINE void round_to(const Call *c, int64_t first, int64_t last)
+{
+    if (c->sizes[1]) round_half(c, first, last);
+    else round_fraction(c, first, last);
+}
+
+#ifndef ON_DEVICE
 
 /* round_to(x, y, dropped, half): floats alone. */
 static int take_round_to(PyObject *const *objects, Given *given, Call *call)
@@ -53,9 +55,12 @@ static int take_round_to(PyObject *const *objects, Given *given, Call *call)
     if (!word(objects[2], &dropped) || !word(objects[3], &half)) return 0;
     if (!alike(objects, given, call, 0, 2, &size) || given->type != 'f') return 0;
     call->sizes[0] = (int64_t)dropped;
-    call->run = run_range, call->range = half ? round_half : round_fraction;
+    call->sizes[1] = half != 0;
+    call->run = run_range, call->range = round_to;
     call->length = size, call->work = 2;
     return 1;
 }
+
+#endif
 
 #endif

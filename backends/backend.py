@@ -71,6 +71,10 @@ class Backend:
         """The elements in another shape: a view, or a copy where their order in memory does not allow one."""
         return array.reshape(shape)
 
+    def rounded_type(self, precision: str) -> str:
+        """The type in which this device's kernels keep numbers that were rounded to ``precision`` for a product."""
+        return "float32"
+
     def to_host(self, array: Array) -> "np.ndarray[Any, Any]":
         """The array as a NumPy array: the only way out of the device. Not a copy where the array is NumPy's already."""
         raise NotImplementedError  # every device has its own way; a Backend without one is not usable

@@ -14,9 +14,9 @@ import numpy as np
 from backends.backend import Backend, Kernel
 from backends.cuda.launch import Fused
 from backends.cuda.products import Products
+from backends.cuda.rounded import RoundedProducts
 from backends.errors import DeviceError, OutOfMemoryError
 from backends.kernels.pair import Array
-from backends.tensor_cores import TensorCores
 
 
 def driver_version() -> int | None:
@@ -106,9 +106,11 @@ class CupyBackend(Backend):
         if index >= found:
             names = ", ".join(f"cuda:{known}" for known in range(found))
             raise DeviceError(f"device cuda:{index} does not exist; this machine has {names}.")
-        self.fused, self.tensor_cores = Fused(cupy, index), TensorCores(cupy, index)
-        self.products = Products(cupy, index, self.fused.overrides(), self.empty)
-        overrides = self.fused.overrides() | self.products.overrides() | self.tensor_cores.overrides()
+        self.fused = Fused(cupy, index)
+        table = self.fused.overrides()
+        self.products = Products(cupy, index, table, self.empty)
+        self.rounded = RoundedProducts(cupy, index, self.products, table)
+        overrides = table | self.products.overrides() | self.rounded.overrides()
         super().__init__("cupy", f"cuda:{index}", cupy, overrides)
         self.index = index
         self.graphs = os.environ.get("ENGINE_CUDA_GRAPHS") == "1"
@@ -157,6 +159,9 @@ class CupyBackend(Backend):
             r"([\d,]+) bytes", str(error)
         )  # "Out of memory allocating 1,024 bytes (allocated so far: ..."
         return self._full(float(asked[1].replace(",", ""))) if asked else f"{self.device} is out of memory: {error}."
+
+    def rounded_type(self, precision: str) -> str:
+        return self.rounded.kept_in(precision)
 
     def to_host(self, array: Array) -> "np.ndarray[Any, Any]":
         self._activate()
@@ -224,7 +229,5 @@ class CupyBackend(Backend):
             "fused kernels": self.fused.describe(),
             "matrix products": self.products.describe(),
             "graphs": "in use" if self.graphs else "not in use (ENGINE_CUDA_GRAPHS=1 has steps launched so)",
-            "rounded products": f"as float32: {self.tensor_cores.problem}"
-            if self.tensor_cores.problem
-            else "on tensor cores, by cuBLAS",
+            "rounded products": self.rounded.describe(),
         }

@@ -20,10 +20,10 @@ no thread has several elements at once, in loads of 16 bytes, which would want o
 Labels that are no class are found on the CPU before; on a GPU, where nobody waits to see them, such a sample's loss is
 NaN, and no memory is read that is not the array's.
 
-Matrix products, and with them linear maps, are cuBLASLt's (products.py). To CuPy are left: the products of rounded
-operands, by tensor cores (backends/tensor_cores.py); copies, which its memory copies make; checks of
-values; what compiled C does not take (arrays that are not contiguous, other types), and whatever has no compiled C.
-ENGINE_NATIVE=0 leaves it everything but the products.
+Matrix products, and with them linear maps, are cuBLASLt's (products.py), those of rounded numbers by tensor cores
+(rounded.py). To CuPy are left: copies, which its memory copies make; checks of values; what compiled C does not take
+(arrays that are not contiguous, other types), and whatever has no compiled C. ENGINE_NATIVE=0 leaves it everything but
+the products.
 """
 
 import functools

@@ -154,9 +154,10 @@ def test_where_everything_passes_the_report_says_so(script, gpu, tmp_path, capsy
         for dtype in ("float64", "float32")
     ]  # fmt: skip
     assert all(row["ok"] and row["difference"] == 0 and row["first_layer"] is None for row in report["parity"])
+    rounded = (f"products in {precision}" for precision in ("tf32", "bfloat16", "float16"))
     assert [(row["case"], row["how"]) for row in report["replays"]] == [
         (case, how)
-        for case in ("layer Tanh", "loss Huber", "optimizer Adam")
+        for case in ("layer Tanh", "loss Huber", "optimizer Adam", *rounded)
         for how in ("calls", "graphs")
     ]  # fmt: skip
     assert all(row["replayed"] > 0 and row["poisoned"] > 0 and row["where"] is None for row in report["replays"])
@@ -204,7 +205,7 @@ def test_a_part_that_breaks_does_not_hide_the_others(script, gpu, tmp_path, monk
     for part in ("parity", "replays", "training", "timings"):
         assert all("RuntimeError: the card | is\nfull" in row["error"] for row in report[part])
     lines = next(tmp_path.glob("*.md")).read_text().splitlines()
-    assert sum("the card \\| is full" in line for line in lines) == 6 + 6 + 2 + 1
+    assert sum("the card \\| is full" in line for line in lines) == 6 + 12 + 2 + 1
 
 
 def test_tests_that_failed_fail_the_whole(script, gpu, tmp_path, monkeypatch, capsys):

@@ -1,13 +1,12 @@
 """Is a replay the eager step bit for bit, on every device? Every layer, loss and optimizer, with poisoned buffers."""
 
-import parity
 import pytest
 import replays
 from fake_device import GraphingBackend
 
 from backends.devices import _backends
 
-CASES = {case.name: case for case in parity.cases()}
+CASES = {case.name: case for case in replays.cases()}
 EAGER = {"optimizer LBFGS", "optimizer LBFGS, strong-wolfe"}
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from conftest import NO_GPU
 from fake_cublaslt import Backend
-from fake_device import FakeArray, FakeBackend
+from fake_device import FakeArray, FakeBackend, GraphingBackend
 
 import engine as en
+from backends import cuda, native
 from backends.cuda.cublaslt import KINDS, LtError
 from backends.cuda.layouts import padding
 from backends.cuda.rounded import SHORT
@@ -27,8 +28,8 @@ def drawn(shape, seed):
 
 def rounded(x, precision):
     """By the definition: float32."""
-    y = np.empty_like(x)
-    Round.forward(np, x, y=y, work=np.empty(x.shape, work_type(precision)), precision=precision)
+    y = np.empty(x.shape, "float32")
+    Round.forward(np, np.ascontiguousarray(x), y=y, work=np.empty(x.shape, work_type(precision)), precision=precision)
     return y
 
 
@@ -67,15 +68,41 @@ def numbers():
     return np.concatenate([np.array(one, "float32") for one in given])
 
 
+def check(found, x, precision):
+    assert found.itemsize == (4 if precision == "tf32" else 2)
+    np.testing.assert_array_equal(widened(found), rounded(x, precision))
+    np.testing.assert_array_equal(np.signbit(widened(found))[x == x], np.signbit(x)[x == x])
+
+
 @precisions
 def test_rounded_numbers_are_kept_in_as_many_bits_as_they_need(rounding, precision):
+    check(kept(rounding, numbers(), precision), numbers(), precision)
+
+
+@precisions
+def test_they_are_by_one_kernel(machine, emulated, precision):
+    rounding = machine.rounded(cuda.overrides())
+    rounding.xp = machine.cupy
+    before = emulated.number("launches").value
+    check(kept(rounding, numbers(), precision), numbers(), precision)
+    assert emulated.number("launches").value == before + 1
+    every_second = numbers()[::2]  # no kernel takes it
+    check(kept(rounding, every_second, precision), every_second, precision)
+    assert emulated.number("launches").value == before + 1
+
+
+@pytest.mark.skipif(native.problem() is not None, reason=f"compiled kernels: {native.problem()}")
+@pytest.mark.parametrize(("precision", "other"), [("bfloat16", "float16"), ("float16", "uint16")])
+def test_compiled_rounding_to_16_bits(precision, other):
     x = numbers()
-    found = kept(rounding, x, precision)
-    assert found.itemsize == (4 if precision == "tf32" else 2)
-    with np.errstate(over="ignore", invalid="ignore"):
-        expected = rounded(x, precision)
-    np.testing.assert_array_equal(widened(found), expected)
-    np.testing.assert_array_equal(np.signbit(widened(found))[x == x], np.signbit(x)[x == x])
+    y = np.zeros(x.shape, SHORT[precision])
+    half = int(precision == "float16")
+    assert native.kernels.round_to(x, y, DROPPED[precision], half) is True
+    check(FakeArray(y), x, precision)
+    for refused in (np.zeros(x.shape, other), y[:-1], np.zeros(x.shape, "uint8")):
+        assert native.kernels.round_to(x, refused, DROPPED[precision], half) is False
+    assert native.kernels.round_to(np.zeros(len(x)), y, DROPPED[precision], half) is False
+    assert native.kernels.round_to(x, np.zeros(x.shape, "uint16"), DROPPED["tf32"], 0) is False
 
 
 # -- products --------------------------------------------------------------------------------------------
@@ -214,7 +241,7 @@ def test_products_that_are_not_rounded_are_multiplied_as_they_lie(machine):
 
 
 class Trained:
-    """A small training in a precision; `steps` takes five steps, at once or recorded."""
+    """A small training in a precision; `steps` takes some steps, at once or recorded."""
 
     def __init__(self, backend, precision):
         self.backend = backend
@@ -228,10 +255,10 @@ class Trained:
         loss.backward()
         self.optimizer.step()
 
-    def steps(self, recorded=False):
+    def steps(self, count=5, recorded=False):
         x, labels = en.tensor(drawn((11, 6), 1), device=self.backend), en.tensor(np.arange(11) % 4, device=self.backend)
         step = en.capture(self.step) if recorded else self.step
-        for _ in range(5):
+        for _ in range(count):
             step(x, labels)
         assert not recorded or step.reason is None
         return [self.backend.to_host(parameter.array) for parameter in self.model.parameters()]
@@ -249,6 +276,24 @@ def test_a_training_is_that_of_the_definitions(machine, precision, cost):
     for one, other in zip(replayed, ours, strict=True):
         np.testing.assert_array_equal(one, other)
     assert machine["products"] == before + 5 * 5
+
+
+@pytest.mark.parametrize("cost", [0, 100], ids=["as they lie", "longer rows"])
+@precisions
+def test_recorded_steps_are_launched_whole(machine, emulated, monkeypatch, precision, cost):
+    """By graphs that hold the rounding, copies with longer rows and the products."""
+    emulated.plug_in_capturing()
+    machine["cost_of_odd"] = cost
+    device = GraphingBackend(("matmul",))
+    ours = Backend(machine, cuda.overrides())
+    device.overrides.update(ours.overrides)
+    device.rounded_type = ours.rounded_type
+    monkeypatch.setitem(_backends, device.device, device)
+    at_once = Trained(device, precision).steps(12)
+    assert device.launches == 0
+    for one, other in zip(Trained(device, precision).steps(12, recorded=True), at_once, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert 4 <= device.launches <= 3 * 12
 
 
 @precisions

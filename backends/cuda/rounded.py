@@ -40,6 +40,7 @@ class RoundedProducts:
         """
         self._xp, self._index, self.products = xp, index, products
         self._round_single = table.get(Round.forward, Round.forward)
+        self._compiled = getattr(self._round_single, "compiled", None)
         self._wanted = os.environ.get("ENGINE_TENSOR_CORES") != "0"
 
     @functools.cached_property
@@ -72,6 +73,8 @@ class RoundedProducts:
         """As `Round.forward`, into ``y`` of the type that `kept_in` names."""
         if y.dtype == x.dtype:
             self._round_single(xp, x, y=y, work=work, precision=precision)
+        elif self._compiled is not None and self._compiled(x, y=y, work=None, precision=precision):
+            return
         elif precision == "float16":
             with np.errstate(over="ignore", invalid="ignore"):  # as the definition
                 y[...] = x

@@ -4,7 +4,6 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import NO_GPU
 from fake_cublaslt import Backend
 from fake_device import FakeArray, FakeBackend, GraphingBackend
 
@@ -363,24 +362,3 @@ def test_without_cublaslt_cupy_multiplies_float32(machine, monkeypatch, precisio
     assert why(rounding) == "switched off by ENGINE_CUBLASLT=0"
     product(machine, rounding, precision)
     assert machine["products"] == 0
-
-
-# -- on a GPU --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.gpu
-@precisions
-def test_a_gpu_multiplies_as_the_cpu_does(precision):
-    if NO_GPU is not None:
-        pytest.skip(f"no CUDA device: {NO_GPU}")
-    found = []
-    generator = np.random.default_rng(0)
-    values, incoming = generator.normal(size=(37, 65)), generator.normal(size=(37, 19))
-    for device in ("cpu", "cuda"):
-        layer = en.Linear(65, 19, generator=1).to(device, precision=precision)
-        x = en.tensor(values, dtype="float32", device=device, requires_grad=True)
-        y = layer(x)
-        y.backward(en.tensor(incoming, dtype="float32", device=device))
-        found.append([one.numpy() for one in (y, x.grad, layer.weight.grad, layer.bias.grad)])
-    for one, other in zip(*found, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-4)

@@ -10,6 +10,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import fake_cublaslt
 import numpy as np
 import parity
 import pytest
@@ -69,6 +70,8 @@ def gpu(script, monkeypatch):
     monkeypatch.setattr(script, "run_tests", lambda: passed(script))
     monkeypatch.setattr(script._fused, "build", lambda: None)
     monkeypatch.setattr(script._cells, "ROUNDS", 1)
+    monkeypatch.setattr(script._products, "SIZES", ((5, 4, 3),))
+    monkeypatch.setattr(script._products, "call_milliseconds", lambda *call: 1.0)
     few = {name: bench_cuda.CONTESTANTS[name] for name in ("eager", "captured")}
     monkeypatch.setattr(bench_cuda, "CONTESTANTS", few)
     monkeypatch.setattr(bench_cuda, "FIXED", bench_cuda.TINY[:1])
@@ -161,6 +164,8 @@ def test_where_everything_passes_the_report_says_so(script, gpu, tmp_path, capsy
         for how in ("calls", "graphs")
     ]  # fmt: skip
     assert all(row["replayed"] > 0 and row["poisoned"] > 0 and row["where"] is None for row in report["replays"])
+    assert len(report["products"]) == 4 * 2
+    assert {row["way"] for row in report["products"]} == {"the definition"}
     assert [row["cell"] for row in report["cells"]] == ["16x3-10@8/adam"]
     assert report["cells"][0]["microseconds"]["captured"]["median"] > 0
     assert report["cells"][0]["products"] > 0
@@ -202,10 +207,28 @@ def test_a_part_that_breaks_does_not_hide_the_others(script, gpu, tmp_path, monk
     assert script.main(["--output", str(tmp_path)]) == 1
     report = json.loads(next(tmp_path.glob("*.json")).read_text())
     assert all(row["ok"] for row in report["cells"])
-    for part in ("parity", "replays", "training", "timings"):
+    for part in ("parity", "replays", "training", "products", "timings"):
         assert all("RuntimeError: the card | is\nfull" in row["error"] for row in report[part])
     lines = next(tmp_path.glob("*.md")).read_text().splitlines()
-    assert sum("the card \\| is full" in line for line in lines) == 6 + 12 + 2 + 1
+    assert sum("the card \\| is full" in line for line in lines) == 6 + 12 + 2 + 8 + 1
+
+
+@pytest.mark.parametrize("cost", [0, 100])
+def test_products_are_told_with_their_way(script, machine, monkeypatch, cost):
+    machine["cost_of_odd"] = cost
+    machine.costs((2, 2, 2, 2), (9, 9, 9, 9) if cost else (1, 1, 1, 1))
+    monkeypatch.setattr(script._products, "SIZES", ((6, 8, 3),))
+    backend = fake_cublaslt.Backend(machine)
+    backend.products = backend.rounded.products
+    rows = script._products.run(backend)
+    assert all(row["ok"] and row["teraflops"] > 0 for row in rows)
+    told = [row["way"] for row in rows if row["precision"] in ("float32", "bfloat16")]
+    lie = "rows in longer copies" if cost else "rows as they lie"
+    beside = "the product alone" if cost else "all within"
+    # No row is longer for float32; the gradient of a bias is not within a product of rounded numbers.
+    assert told == [f"rows as they lie, {beside}"] * 2 + [f"{lie}, {beside}", f"{lie}, the product alone"]
+    assert len(script._products.rows(rows)[1]) == len(rows)
+    assert script._products.summary(rows).startswith("float32 up to ")
 
 
 def test_tests_that_failed_fail_the_whole(script, gpu, tmp_path, monkeypatch, capsys):

@@ -28,6 +28,11 @@ class Plan:
         """Whether a bias, or its gradient, is the product's own work."""
         return self.bound.epilogue != cublaslt.CUBLASLT_EPILOGUE_DEFAULT
 
+    def told(self) -> str:
+        """The way in a few words."""
+        rows = "as they lie" if self.padding is None else "in longer copies"
+        return f"rows {rows}, {'all within' if self.whole else 'the product alone'}"
+
     def run(self, a: int, b: int, y: int, row: int, beta: int, workspace: int, stream: int) -> bool:
         """Compute it, with the bias or its gradient if it is bound so; whether that was taken. All are addresses."""
         if not self.whole:

@@ -237,8 +237,20 @@ class Products:
 
         Where it does not, the matrices are multiplied as without them: another kernel may do what is beside it.
         """
-        plan = self._plans.get(Given(a, b, y, bias, sums, 0, None).key())
+        plan = self.chosen(a, b, y, bias, sums)
         return plan is not None and plan.whole
+
+    def chosen(
+        self,
+        a: Array,
+        b: Array,
+        y: Array,
+        bias: Array | None = None,
+        sums: Array | None = None,
+        precision: str | None = None,
+    ) -> Plan | None:
+        """How `multiply` computes these; None where it has not yet, or leaves them to CuPy."""
+        return self._plans.get(Given(a, b, y, bias, sums, 0, precision).key())
 
     def _run(self, plan: Plan, given: Given) -> bool:
         """Compute it by this plan, and what goes beside it; whether that was taken."""

@@ -114,6 +114,7 @@ def test_the_product_is_the_same_with_a_bias_of_its_own_kernel_beside_it(machine
     assert machine["last"] == 1
     a, b, y, bias = given(machine, biased=True)
     assert ours.within(a, b, y, bias) is False
+    assert machine.products().within(a, b, y, bias) is True  # nothing is known there: nobody may count on it
 
 
 def gradients(dtype="float32", seed=0):

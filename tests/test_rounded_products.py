@@ -1,5 +1,6 @@
 """Does a GPU multiply rounded numbers as their definition does, in 16 bits where they fit? On a fake cuBLASLt."""
 
+import inspect
 import shutil
 
 import numpy as np
@@ -311,6 +312,11 @@ def test_an_operand_is_rounded_once_and_saved_as_it_is_kept(machine, monkeypatch
     assert all((one["work"] is None) == (precision in SHORT) for one in calls)
     (row,) = en.summary(layer, 16, batch_size=4).rows
     assert row.activation_bytes == 4 * 4 * 8 + 16 * (4 + 8) * (2 if precision in SHORT else 4)
+
+
+def test_every_replacement_has_its_definitions_signature(machine):
+    for definition, replacement in Backend(machine).overrides.items():
+        assert inspect.signature(replacement) == inspect.signature(definition), replacement
 
 
 # -- switches, and what is missing -----------------------------------------------------------------------

@@ -167,7 +167,7 @@ class Products:
 
     # -- the definitions ---------------------------------------------------------------------------------
 
-    def linear(self, xp: Namespace, x: Array, w: Array, b: Array | None, *, y: Array) -> None:
+    def linear(self, xp: Namespace, x: Array, w: Array, b: Array, *, y: Array) -> None:
         """As `Linear.forward`."""
         if not self.multiply(x, w, y, b):
             Linear.forward(xp, x, w, b, y=y)
@@ -233,12 +233,12 @@ class Products:
         return True
 
     def within(self, a: Array, b: Array, y: Array, bias: Array | None = None, sums: Array | None = None) -> bool:
-        """Whether `multiply` of these arrays leaves the bias, or its gradient, to the product itself.
+        """Whether `multiply` of these arrays leaves the bias, or its gradient, to the product itself, or all to CuPy.
 
         Where it does not, the matrices are multiplied as without them: another kernel may do what is beside it.
         """
         plan = self.chosen(a, b, y, bias, sums)
-        return plan is not None and plan.whole
+        return plan is None or plan.whole
 
     def chosen(
         self,

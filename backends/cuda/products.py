@@ -18,10 +18,11 @@ What is timed against each other besides:
     a bias's gradient  summed up by the product that reads dy anyway (BGRADA), or by a kernel of its own; always so
                        where dy was rounded for the product, since the gradient is the sum of what was not
 
-By NVIDIA's description cuBLAS gives the same bits in every run on the same GPU with the same version of the library,
-whichever streams are in use if the workspace is the caller's, as it is here: that goes for the epilogues' sums as well.
-Its other epilogues are not used. Those with ReLU make 0 of NaN, where the definition's stays NaN; those with GELU
-follow no formula that the description names, and the definition's is the exact one.
+By NVIDIA's description (cuBLAS, "Results Reproducibility") the library gives the same bits in every run on the same GPU
+with the same version, whichever streams are in use if the workspace is the caller's, as it is here: that goes for the
+epilogues' sums as well. The other epilogues are not used. Those with ReLU make 0 of NaN, where the definition's stays
+NaN (forums.developer.nvidia.com/t/329783); those with GELU compute the approximation by tanh
+(github.com/NVIDIA/TensorRT-LLM/pull/17693), where the definition's is exact.
 
     ENGINE_CUBLASLT=heuristic   the library's first choice, always, without timing
     ENGINE_CUBLASLT=0           CuPy's matmul computes everything
@@ -212,7 +213,7 @@ class Products:
         Args:
             bias, sums: one of them at most.
             beta: 0 or 1.
-            precision: what a and b were rounded to, as the letters of `cublaslt.KINDS` say; None where they were not.
+            precision: what a and b were rounded to, and are kept as `cublaslt.KINDS` says; None where they were not.
         """
         if self.problem is not None or (y.data.ptr | (0 if sums is None else sums.data.ptr)) % ALIGNMENT:
             return False

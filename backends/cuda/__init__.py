@@ -2,11 +2,15 @@
 
 kernels.cu is that source for a GPU, compile.py compiles it, launch.py hands its kernels to the compiled module, whose
 functions then take CuPy's arrays as they take NumPy's (native/device.h). native/list.h says of each kernel how threads
-share its work; nothing of this has been timed on a GPU, so the choices go by how many threads have something to do, and
-no thread has several elements at once, in loads of 16 bytes, which would want other loops than the CPU's:
+share its work; nothing of this has been timed on a GPU, so the choices go by how many threads have something to do and
+by how few loads move the data:
 
-    elements, cells of a matrix    a thread each, neighbours at neighbouring places: activations, arithmetic, losses of
-                                   numbers, optimizers, masks, clipping, averages of weights, gathered rows, rounding
+    packs of elements              a thread for 16 bytes of each array, in one load and one store, by the loop that the
+                                   CPU runs over all of them: activations, arithmetic, optimizers, dropout, clipping,
+                                   averages of weights. Where an array begins elsewhere than at a multiple of 16, and
+                                   for what is left at the end, a thread has one element
+    elements, cells of a matrix    a thread each, neighbours at neighbouring places: losses of numbers, biases, gathered
+                                   rows, rounding
     rows                           1 to 32 threads by the row's length, 256 from 1025 numbers on: softmax, layer norm,
                                    losses of classes and of distances, maxout, sums along the last axis. One thread a
                                    row, as on the CPU, would read memory in strides, and leave a GPU idle where there

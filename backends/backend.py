@@ -7,6 +7,7 @@ import numpy as np
 
 from backends.errors import OutOfMemoryError
 from backends.kernels.pair import Array, Namespace
+from backends.lane import Lane
 
 Kernel = Callable[..., None]
 
@@ -88,6 +89,10 @@ class Backend:
 
     def graph(self, run: Callable[[], None]) -> Callable[[], None] | None:
         """All that ``run`` asks of the device as one launch, which is not made yet; None where it cannot be kept so."""
+        return None
+
+    def lane(self) -> Lane | None:
+        """A way for data to come beside what the device computes; None where there is no such way."""
         return None
 
     def memory(self) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import functools
 import importlib.metadata
 import os
 import re
@@ -12,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from backends.backend import Backend, Kernel
+from backends.cuda import lane
 from backends.cuda.launch import Fused
 from backends.cuda.products import Products
 from backends.cuda.rounded import RoundedProducts
 from backends.errors import DeviceError, OutOfMemoryError
 from backends.kernels.pair import Array
+from backends.lane import Lane
 
 
 def driver_version() -> int | None:
@@ -116,6 +119,7 @@ class CupyBackend(Backend):
         self.graphs = os.environ.get("ENGINE_CUDA_GRAPHS") == "1"
         self._current = cupy.cuda.runtime.getDevice
         self._use = cupy.cuda.Device(index).use
+        self._lane: Lane | None = None
 
     def _activate(self) -> None:
         # CuPy allocates and launches on the thread's current GPU, whatever the arrays say.
@@ -205,6 +209,12 @@ class CupyBackend(Backend):
 
         return launch
 
+    def lane(self) -> Lane | None:
+        if self._lane is None and lane.problem() is None:
+            made = functools.partial(CupyBackend.empty, self)  # no recording takes them for arrays that it computes
+            self._lane = lane.CudaLane(self.xp, self._activate, made)
+        return self._lane
+
     def memory(self) -> dict[str, int]:
         self._activate()
         free, _ = self.xp.cuda.runtime.memGetInfo()
@@ -229,5 +239,6 @@ class CupyBackend(Backend):
             "fused kernels": self.fused.describe(),
             "matrix products": self.products.describe(),
             "graphs": "in use" if self.graphs else "not in use (ENGINE_CUDA_GRAPHS=1 has steps launched so)",
+            "batches from the host": lane.problem() or "copied while the one before is used, by a stream of their own",
             "rounded products": self.rounded.describe(),
         }

@@ -14,6 +14,7 @@ import numpy as np
 
 from backends.backend import Backend, Kernel
 from backends.cuda import lane
+from backends.cuda.joined import Joins, by_events
 from backends.cuda.launch import Fused
 from backends.cuda.products import Products
 from backends.cuda.rounded import RoundedProducts
@@ -120,6 +121,8 @@ class CupyBackend(Backend):
         self._current = cupy.cuda.runtime.getDevice
         self._use = cupy.cuda.Device(index).use
         self._lane: Lane | None = None
+        self.joins = Joins(cupy, table, self.products, self.empty, functools.partial(by_events, cupy))
+        self.biased, self.summed = self.joins.biased, self.joins.summed  # type: ignore[method-assign]  # they do the same
 
     def _activate(self) -> None:
         # CuPy allocates and launches on the thread's current GPU, whatever the arrays say.
@@ -238,6 +241,7 @@ class CupyBackend(Backend):
             "kernels": "CuPy",
             "fused kernels": self.fused.describe(),
             "matrix products": self.products.describe(),
+            "joined kernels": self.joins.describe(),
             "graphs": "in use" if self.graphs else "not in use (ENGINE_CUDA_GRAPHS=1 has steps launched so)",
             "batches from the host": lane.problem() or "copied while the one before is used, by a stream of their own",
             "rounded products": self.rounded.describe(),

@@ -29,6 +29,7 @@ TESTS = ROOT / "tests"
 sys.path[:0] = [str(ROOT), str(TESTS), str(ROOT / "scripts")]
 
 import _cells  # noqa: E402  # these are found by the line above, wherever this file is loaded from
+import _copies  # noqa: E402
 import _fused  # noqa: E402
 import _products  # noqa: E402
 import _replays  # noqa: E402
@@ -88,7 +89,7 @@ def driver() -> str:
     return found[0] if found else "unknown"
 
 
-PARTS: dict[str, Any] = {"replays": _replays, "products": _products, "cells": _cells}
+PARTS: dict[str, Any] = {"replays": _replays, "products": _products, "copies": _copies, "cells": _cells}
 
 # -- the CPU beside it -----------------------------------------------------------------------------------
 
@@ -242,6 +243,7 @@ def check(backend: Any) -> dict[str, Any]:
         ("fused", "fused kernels beside CuPy's", lambda: _fused.time(backend)),
         ("products", _products.TITLE, lambda: _products.run(backend)),
         ("timings", "times of a step", lambda: time_steps(backend)),
+        ("copies", _copies.TITLE, lambda: _copies.run(backend)),
         ("cells", _cells.TITLE, lambda: _cells.run(backend, ALL_SECONDS - (time.perf_counter() - start))),
     ):
         say(f"\n{title} ...")

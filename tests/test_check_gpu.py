@@ -72,6 +72,7 @@ def gpu(script, monkeypatch):
     monkeypatch.setattr(script._cells, "ROUNDS", 1)
     monkeypatch.setattr(script._products, "SIZES", ((5, 4, 3),))
     monkeypatch.setattr(script._products, "call_milliseconds", lambda *call: 1.0)
+    monkeypatch.setattr(script._copies, "NETS", (((4, 3, 2), 5),))
     few = {name: bench_cuda.CONTESTANTS[name] for name in ("eager", "captured")}
     monkeypatch.setattr(bench_cuda, "CONTESTANTS", few)
     monkeypatch.setattr(bench_cuda, "FIXED", bench_cuda.TINY[:1])
@@ -207,10 +208,10 @@ def test_a_part_that_breaks_does_not_hide_the_others(script, gpu, tmp_path, monk
     assert script.main(["--output", str(tmp_path)]) == 1
     report = json.loads(next(tmp_path.glob("*.json")).read_text())
     assert all(row["ok"] for row in report["cells"])
-    for part in ("parity", "replays", "training", "products", "timings"):
+    for part in ("parity", "replays", "training", "products", "timings", "copies"):
         assert all("RuntimeError: the card | is\nfull" in row["error"] for row in report[part])
     lines = next(tmp_path.glob("*.md")).read_text().splitlines()
-    assert sum("the card \\| is full" in line for line in lines) == 6 + 12 + 2 + 8 + 1
+    assert sum("the card \\| is full" in line for line in lines) == 6 + 12 + 2 + 8 + 1 + 1
 
 
 @pytest.mark.parametrize("cost", [0, 100])
@@ -255,6 +256,25 @@ def test_a_replay_that_differs_fails_the_whole(script, gpu, tmp_path, monkeypatc
     assert all(row["ok"] for row in report["parity"])
     assert "the loss after step" in next(tmp_path.glob("*.md")).read_text()
     assert "is not the eager step's (graphs)" in capsys.readouterr().out
+
+
+def test_data_that_the_gpu_does_not_hold_is_trained_on_in_three_ways(script, gpu, capsys):
+    sent = gpu.to_it.sent
+    (row,) = script._copies.run(gpu)
+    steps = (script._copies.EPOCHS + 1) * script._copies.BATCHES
+    assert gpu.to_it.sent - sent == steps  # one of the ways
+    assert row["ok"]
+    assert row["where"] == []
+    assert all(row[way] > 0 for way in ("on the GPU", "beside", "before"))
+    assert script._copies.summary([row]).startswith("4-3-2 at 5: on the GPU ")
+    assert script._copies.rows([row])[1][0][-1] == "ok"
+    assert not {"memory", "lane"} & vars(gpu).keys()
+    follow = gpu.to_it.follow
+    gpu.to_it.follow = lambda mark: None if mark == sent + steps + 3 else follow(mark)  # a batch that comes too late
+    (row,) = script._copies.run(gpu)
+    assert not row["ok"]
+    assert script._copies.rows([row])[1][0][-1] != "ok"
+    assert "DIFFERS  4-3-2" in capsys.readouterr().out
 
 
 def test_cells_that_nobody_can_measure_or_no_time_is_left_for_are_told(script, gpu, monkeypatch):

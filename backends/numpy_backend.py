@@ -16,7 +16,7 @@ class NumpyBackend(Backend):
     """The CPU: arrays are NumPy's, and the host is the device."""
 
     def __init__(self) -> None:
-        native.use(blas())
+        self._tiles = native.use(blas())
         super().__init__("numpy", "cpu", np, {Gather.forward: _gather} | native.overrides())
         self.empty = np.empty  # type: ignore[method-assign]  # the hot path calls NumPy's own function, without a frame
 
@@ -32,6 +32,7 @@ class NumpyBackend(Backend):
             "arrays": f"NumPy {np.__version__}",
             "processor": platform.processor() or platform.machine(),
             "BLAS": f"{blas().name} ({blas().why})",
+            "products": "in tiles of compiled C; few columns by the BLAS" if self._tiles else "by the BLAS",
             "kernels": "NumPy",
             "compiled C": native.problem() or "in use",
         }

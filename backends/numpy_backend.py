@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from backends import native
+from backends import native, numpy_kernels
 from backends.backend import Backend
 from backends.blas import blas
-from backends.kernels.pair import Array, Namespace
-from backends.kernels.shape import Gather
+from backends.kernels.pair import Array
 
 
 class NumpyBackend(Backend):
@@ -17,7 +16,7 @@ class NumpyBackend(Backend):
 
     def __init__(self) -> None:
         self._tiles = native.use(blas())
-        super().__init__("numpy", "cpu", np, {Gather.forward: _gather} | native.overrides())
+        super().__init__("numpy", "cpu", np, numpy_kernels.TABLE | native.overrides())
         self.empty = np.empty  # type: ignore[method-assign]  # the hot path calls NumPy's own function, without a frame
 
     def to_host(self, array: Array) -> "np.ndarray[Any, Any]":
@@ -36,7 +35,3 @@ class NumpyBackend(Backend):
             "kernels": "NumPy",
             "compiled C": native.problem() or "in use",
         }
-
-
-def _gather(xp: Namespace, x: Array, rows: Array, *, y: Array) -> None:
-    x.take(rows, 0, y, "clip")  # without "clip" NumPy gathers into an array of its own first

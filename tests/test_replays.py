@@ -25,6 +25,13 @@ def test_a_replay_is_the_eager_step_bit_for_bit(name, backend):
 
 
 @pytest.mark.filterwarnings("ignore:capture")
+@pytest.mark.usefixtures("without_compiler")
+@pytest.mark.parametrize("name", CASES)
+def test_without_compiled_c_too(name):
+    check(replays.compare(CASES[name], "cpu"))
+
+
+@pytest.mark.filterwarnings("ignore:capture")
 @pytest.mark.parametrize("name", ["layer Dropout", "layer BatchNorm", "optimizer Adam", "loss Huber"])
 def test_launched_as_graphs_too(name, monkeypatch):
     device = GraphingBackend()

@@ -150,3 +150,16 @@ class Backend:
 
     def __repr__(self) -> str:
         return f"<{self.name} backend on {self.device}>"
+
+
+def like(backend: Backend, array: Array, dtype: Any = None) -> Array:
+    """A new array of the same shape, its axes in the same order in memory: what NumPy's copies are like.
+
+    The order decides which loops a kernel runs, so that it decides the last bits.
+    """
+    kind = array.dtype if dtype is None else dtype
+    if array.ndim < 2 or array.flags.c_contiguous:
+        return backend.empty(array.shape, kind)
+    order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+    made = backend.empty([array.shape[axis] for axis in order], kind)
+    return made.transpose([order.index(axis) for axis in range(array.ndim)])

@@ -13,7 +13,7 @@ from backends.kernels.pair import Array
 from engine import autodiff
 from engine.errors import ArgumentError, ShapeError
 from engine.recording.arguments import Input, Output, UnreturnableError, handed, signature, stacked
-from engine.recording.hooks import Hooks
+from engine.recording.hooks import listening
 from engine.recording.memory import Comparison
 from engine.recording.program import Program
 from engine.recording.recorder import Recorder
@@ -225,7 +225,7 @@ class Capture(Generic[P, R]):
                 failed = True
                 try:
                     inputs = handed(arguments, recorder.inputs, given), handed(named, recorder.inputs, given)
-                    with Hooks(recorder):
+                    with listening(recorder):
                         result = self.function(*inputs[0], **inputs[1])
                     failed = False
                 finally:

@@ -5,10 +5,11 @@ ones, and a few attributes tell when they are read or set. In other threads, and
 these do what the originals do; afterwards the originals are put back.
 """
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import MethodType
-from typing import Any
+from typing import Any, ClassVar
 
 from backends.kernels.pair import Array
 from engine import autodiff, operators, value
@@ -35,27 +36,54 @@ from engine.watching import MISSING, Watching
 tensors = sys.modules[Tensor.__module__]  # engine.tensor is a function
 
 
+NOBODY = Recorder()
+"""Whom the hooks tell between two recordings: it does not listen."""
+NOBODY.quiet = 1
+
+
 class Hooks(Watching):
-    """A block in which a recorder hears of all that kernels do not tell."""
+    """What stands in for methods and attributes while a recorder listens.
 
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__(recorder.listens)
-        self.recorder = recorder
+    It is made once, and again where others stand there than did then (a profiler's, for example): `put_in` before a
+    recording and `put_back` after it only set attributes.
 
-    def __enter__(self) -> None:
-        try:
-            self._attributes()
-            self._graph()
-            self._tensors()
-            self._layers_and_losses()
-            self._optimizers()
-            self._refusals()
-        except BaseException:
-            self.put_back()
-            raise
+    Attributes:
+        recorder: whom it tells.
+    """
 
-    def __exit__(self, *error: object) -> None:
-        self.put_back()
+    last: "ClassVar[Hooks | None]" = None
+
+    def __init__(self) -> None:
+        super().__init__(self._listens)
+        self.recorder = NOBODY
+        self._stand_ins: list[tuple[Any, str, Any, Any]] = []
+        self._attributes()
+        self._graph()
+        self._tensors()
+        self._layers_and_losses()
+        self._optimizers()
+        self._refusals()
+
+    def _listens(self) -> bool:
+        return self.recorder.listens()
+
+    def replace(self, owner: Any, name: str, new: Any) -> None:
+        """Have `put_in` set an attribute of a class or a module."""
+        self._stand_ins.append((owner, name, vars(owner).get(name, MISSING), new))
+
+    def fits(self) -> bool:
+        """Whether it stands in for what is there now."""
+        return all([vars(owner).get(name, MISSING) is before for owner, name, before, _ in self._stand_ins])
+
+    def put_in(self) -> None:
+        """Stand in from now on, until `put_back`."""
+        for owner, name, _, new in self._stand_ins:
+            super().replace(owner, name, new)
+
+    def put_back(self) -> None:
+        """Leave everything as it was."""
+        super().put_back()
+        self.recorder = NOBODY
 
     # -- ways of watching ------------------------------------------------------------------------------
 
@@ -98,49 +126,47 @@ class Hooks(Watching):
 
     def _attributes(self) -> None:
         """A function depends on the values, modes and gradients that it reads, and a replay sets those that it sets."""
-        recorder = self.recorder
 
-        def mode_read(layer: Any) -> None:
+        def mode_read(recorder: Recorder, layer: Any) -> None:
             recorder.state(layer, "training")
 
-        def mode_set(layer: Any) -> None:
+        def mode_set(recorder: Recorder, layer: Any) -> None:
             recorder.changed(layer, "training")
 
-        def requirement_set(tensor: Any) -> None:
+        def requirement_set(recorder: Recorder, tensor: Any) -> None:
             if tensor._node is None:
                 recorder.changed(tensor, "requires_grad")
 
         for owner, name, is_read, is_set in (
-            (Value, "array", recorder.reads, None),
-            (Value, "requires_grad", recorder.reads, requirement_set),
-            (Tensor, "_gradient", recorder.gradient_read, recorder.gradient_set),
+            (Value, "array", Recorder.reads, None),
+            (Value, "requires_grad", Recorder.reads, requirement_set),
+            (Tensor, "_gradient", Recorder.gradient_read, Recorder.gradient_set),
             (Layer, "training", mode_read, mode_set),
         ):
-            self.replace(owner, name, WatchedAttribute(owner, name, recorder, is_read, is_set))
+            self.replace(owner, name, WatchedAttribute(owner, name, self, is_read, is_set))
 
     def _graph(self) -> None:
         """A user's own operations are called again by every replay; views stay views, and copies are made anew."""
-        recorder = self.recorder
 
         def user_forward(original: Any, operation: Any, backend: Any, arrays: list[Any]) -> tuple[Array, Any]:
-            return recorder.user_forward(operation, backend, arrays, original)
+            return self.recorder.user_forward(operation, backend, arrays, original)
 
         def make_node(original: Any, node: Any, operation: Any, *rest: Any) -> None:
             original(node, operation, *rest)
             if not operation.takes_backend:
-                recorder.user_node(node)
+                self.recorder.user_node(node)
 
         def gradients(original: Any, node: Any, incoming: Array) -> Any:
             if node.operation.takes_backend:
                 return original(node, incoming)
-            with recorder.aside():
+            with self.recorder.aside():
                 given = original(node, incoming)
-            return recorder.user_backward(node, incoming, given, autodiff._checked)
+            return self.recorder.user_backward(node, incoming, given, autodiff._checked)
 
         def picked(original: Any, backend: Any, x: Array, index: Any) -> Array:
-            with recorder.aside():
+            with self.recorder.aside():
                 y = original(backend, x, index)
-            return recorder.picked(backend, x, index, y)
+            return self.recorder.picked(backend, x, index, y)
 
         self.watch(value, "_user_forward", user_forward)
         self.watch(autodiff.Node, "__init__", make_node)
@@ -150,23 +176,22 @@ class Hooks(Watching):
 
     def _tensors(self) -> None:
         """Tensors that are made, changed in place, or given a gradient."""
-        recorder = self.recorder
 
         def make_tensor(original: Any, tensor: Any, *inputs: Any, **options: Any) -> None:
-            recorder.made(tensor)
+            self.recorder.made(tensor)
             original(tensor, *inputs, **options)
 
         def touched(original: Any, tensor: Any) -> None:
             original(tensor)
-            recorder.note(recorder.touched, tensor, MethodType(original, tensor))
+            self.recorder.note(self.recorder.touched, tensor, MethodType(original, tensor))
 
         def accumulate(original: Any, tensor: Any, gradient: Array, owned: bool) -> None:
-            recorder.note(recorder.gradient_comes, tensor, gradient)
+            self.recorder.note(self.recorder.gradient_comes, tensor, gradient)
             original(tensor, gradient, owned)
 
         def host_array(original: Any, data: Any, *options: Any) -> Array:
             array = original(data, *options)
-            recorder.constant(array, data)
+            self.recorder.constant(array, data)
             return array
 
         self.watch(Tensor, "__init__", make_tensor)
@@ -177,45 +202,44 @@ class Hooks(Watching):
 
     def _layers_and_losses(self) -> None:
         """Settings that are numbers of a kernel, arrays that are kept, and checks of values."""
-        recorder = self.recorder
 
         def normalize(original: Any, layer: Any, x: Any) -> Any:
-            recorder.values(layer, "momentum", "eps")
+            self.recorder.values(layer, "momentum", "eps")
             return original(layer, x)
 
         def move(original: Any, layer: Any, backend: Any) -> None:
             before = layer._counter
-            with recorder.aside():
+            with self.recorder.aside():
                 original(layer, backend)
             if layer._counter is not before:
-                recorder.postpone()
+                self.recorder.postpone()
 
         def counter(original: Any, layer: Any, x: Any) -> Any:
             result = original(layer, x)
-            recorder.holds(layer, "_counter")
-            recorder.values(layer, "_key", *(name for name in ("rate", "drop") if hasattr(layer, name)))
+            self.recorder.holds(layer, "_counter")
+            self.recorder.values(layer, "_key", *(name for name in ("rate", "drop") if hasattr(layer, name)))
             return result
 
         def beside(original: Any, loss: Any, prediction: Any, values: Any, what: str) -> Any:
-            if not isinstance(values, Value) and next(arrays_in(values), None) is None:
+            if not isinstance(values, Value) and not arrays_in(values):
                 values, numbers = host_array(values), values
-                recorder.constant(values, numbers)
+                self.recorder.constant(values, numbers)
             return original(loss, prediction, values, what)
 
         def count(original: Any, metric: Any, output: Any, target: Any) -> None:
-            recorder.python(MethodType(original, metric), output, target)
+            self.recorder.python(MethodType(original, metric), output, target)
 
         def scaled(original: Any, scale: Any, *inputs: Any) -> Any:
             for array in scale.arrays().values():
-                recorder.persists(array)
-            recorder.persists(scale._work)
+                self.recorder.persists(array)
+            self.recorder.persists(scale._work)
             return original(scale, *inputs)
 
         def remember(original: Any, undo: Any) -> None:
-            with recorder.aside():
+            with self.recorder.aside():
                 original(undo)
             if undo.buffers or undo.random_layers:
-                recorder.action(MethodType(original, undo))
+                self.recorder.action(MethodType(original, undo))
 
         self.watch(BatchNorm, "forward", normalize)
         self.watch(RandomLayer, "moved", move)
@@ -237,50 +261,49 @@ class Hooks(Watching):
 
     def _optimizers(self) -> None:
         """The layout of the parameters is part of a recording; numbers and counts of a step are worked out anew."""
-        recorder = self.recorder
 
         def buffers(original: Any, optimizer: Any) -> Any:
             before = optimizer._buffers
-            with recorder.aside():
+            with self.recorder.aside():
                 result = original(optimizer)
             if result is before:
-                recorder.optimizer(optimizer)
+                self.recorder.optimizer(optimizer)
             else:  # what was recorded works on the arrays before: the next call is worth recording
-                recorder.postpone()
+                self.recorder.postpone()
             return result
 
         def zero_grad(original: Any, optimizer: Any) -> None:
-            recorder.knows_step(optimizer)
+            self.recorder.knows_step(optimizer)
             original(optimizer)
 
         def alike(original: Any, optimizer: Any, members: Any) -> Any:
             stretches = original(optimizer, members)
             for first, last, _ in stretches:
-                recorder.step_together(optimizer, [number for _, number, _ in members[first:last]])
+                self.recorder.step_together(optimizer, [number for _, number, _ in members[first:last]])
             return stretches
 
         def step(original: Any, optimizer: Any, closure: Any = None) -> Any:
             result = original(optimizer, closure)
-            recorder.action(_count_step, optimizer)
+            self.recorder.action(_count_step, optimizer)
             return result
 
         def set_scalars(original: Any, optimizer: Any, stretch: Any, group: Any) -> None:
             original(optimizer, stretch, group)
-            recorder.action(MethodType(original, optimizer), stretch, group)
+            self.recorder.action(MethodType(original, optimizer), stretch, group)
             for array in arrays_in((*stretch.arrays, *stretch.work, *stretch.scalars.values())):
-                recorder.persists(array)
+                self.recorder.persists(array)
 
         def average(original: Any, mean: Any) -> None:
             before = mean._averages
             if before is not None:
-                recorder.state(mean, "_averages")
-                recorder.values(mean, "decay")
+                self.recorder.state(mean, "_averages")
+                self.recorder.values(mean, "decay")
                 before = list(before)
             original(mean)
             if before is None or any(one is not now for one, now in zip(before, mean._averages, strict=True)):
-                recorder.postpone()
+                self.recorder.postpone()
             for array in mean._averages:
-                recorder.persists(array)
+                self.recorder.persists(array)
 
         self.watch(Optimizer, "buffers", buffers)
         self.watch(Optimizer, "zero_grad", zero_grad)
@@ -318,11 +341,25 @@ class Hooks(Watching):
         self.replace(Optimizer, "learning_rate", watched)
 
 
+@contextlib.contextmanager
+def listening(recorder: Recorder) -> Iterator[None]:
+    """A block in which a recorder hears of all that kernels do not tell; one at a time."""
+    hooks = Hooks.last
+    if hooks is None or not hooks.fits():
+        hooks = Hooks.last = Hooks()
+    hooks.recorder = recorder
+    try:
+        hooks.put_in()
+        yield
+    finally:
+        hooks.put_back()
+
+
 class WatchedAttribute:
     """An attribute that tells the recorder when it is read or set; its values stay in the objects themselves."""
 
-    def __init__(self, owner: Any, name: str, recorder: Recorder, is_read: Any, is_set: Any) -> None:
-        self.name, self.recorder, self.is_read, self.is_set = name, recorder, is_read, is_set
+    def __init__(self, owner: Any, name: str, hooks: Hooks, is_read: Any, is_set: Any) -> None:
+        self.name, self.hooks, self.is_read, self.is_set = name, hooks, is_read, is_set
         self.default = vars(owner).get(name, MISSING)
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
@@ -331,13 +368,17 @@ class WatchedAttribute:
             raise AttributeError(f"{kind.__name__!r} object has no attribute {self.name!r}")
         if owner is None:
             return found
-        self.recorder.note(self.is_read, owner)
-        return vars(owner).get(self.name, self.default)  # the recorder may have given a gradient its place
+        recorder = self.hooks.recorder
+        if not recorder.noting and recorder.listens():
+            recorder.note(self.is_read, recorder, owner)
+            found = vars(owner).get(self.name, self.default)  # the recorder may have given a gradient its place
+        return found
 
     def __set__(self, owner: Any, value: Any) -> None:
         vars(owner)[self.name] = value
         if self.is_set is not None:
-            self.recorder.note(self.is_set, owner)
+            recorder = self.hooks.recorder
+            recorder.note(self.is_set, recorder, owner)
 
     def __delete__(self, owner: Any) -> None:
         if self.name not in vars(owner):

@@ -6,8 +6,6 @@ kernels do).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,6 @@ from engine.recording.memory import Memory, arrays_in, extent, form, is_array, o
 from engine.value import Value
 
 
-@dataclass(frozen=True)
 class Call:
     """A call of a program.
 
@@ -32,35 +29,60 @@ class Call:
         function, inputs, options: what is called, and with what.
     """
 
-    number: int
-    function: Any
-    inputs: tuple[Any, ...]
-    options: dict[str, Any]
+    __slots__ = ("_extents", "function", "inputs", "number", "options")
+
+    def __init__(self, number: int, function: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
+        self.number, self.function, self.inputs, self.options = number, function, inputs, options
+        self._extents: list[tuple[int, int]] | None = None
+
+    def changed(
+        self,
+        *,
+        function: Any = None,
+        inputs: tuple[Any, ...] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> "Call":
+        """The same call of another function, or with other arguments."""
+        return Call(
+            self.number,
+            self.function if function is None else function,
+            self.inputs if inputs is None else inputs,
+            self.options if options is None else options,
+        )
 
     @property
     def kernel(self) -> Any:
         """The definition of the kernel that it calls; None for a function that is no kernel."""
         xp = self.inputs[0] if self.inputs else None
-        if getattr(xp, "__name__", "") not in ("numpy", "cupy"):
+        if xp is not np and getattr(xp, "__name__", "") not in ("numpy", "cupy"):
             return None
         return getattr(self.function, "__wrapped__", self.function)
 
-    @cached_property
+    @property
     def arrays(self) -> list[Array]:
         """Every array that it is known to touch."""
         described: Any = getattr(getattr(self.function, "__self__", None), "described", tuple)()
-        tensors = [one.array for one in (*self.inputs, *self.options.values()) if isinstance(one, Value)]
-        return [one for one in (*arrays_in((self.inputs, self.options, described)), *tensors) if one.size]
+        found = arrays_in((self.inputs, self.options, described))
+        found += [one.array for one in (*self.inputs, *self.options.values()) if isinstance(one, Value)]
+        return [one for one in found if one.size]
 
-    @cached_property
+    @property
     def extents(self) -> list[tuple[int, int]]:
         """Where these lie: the first byte, and the one after the last."""
-        return [extent(one) for one in self.arrays]
+        if self._extents is None:
+            self._extents = [extent(one) for one in self.arrays]
+        return self._extents
 
     def touches(self, array: Array) -> bool:
         """Whether it touches this memory."""
-        start, end = extent(array)
-        return any(first < end and start < last for first, last in self.extents)
+        return self.within(*extent(array))
+
+    def within(self, start: int, end: int) -> bool:
+        """Whether it touches the memory from a byte to another."""
+        for first, last in self.extents:  # noqa: SIM110  # every pair of calls is asked: three times as quick as any()
+            if first < end and start < last:
+                return True
+        return False
 
     def with_array(self, old: Array, new: Array) -> "Call":
         """The same call with another array in the place of one."""
@@ -68,8 +90,8 @@ class Call:
         def replaced(value: Any) -> Any:
             return new if is_array(value) and same_place(value, old) else value
 
-        inputs = tuple(replaced(one) for one in self.inputs)
-        return replace(self, inputs=inputs, options={name: replaced(one) for name, one in self.options.items()})
+        options = {name: replaced(one) for name, one in self.options.items()}
+        return Call(self.number, self.function, tuple([replaced(one) for one in self.inputs]), options)
 
 
 class Joined:
@@ -84,7 +106,8 @@ class Joined:
 
 def touching(calls: Sequence[Call], array: Array) -> list[int]:
     """The positions of the calls that touch this memory."""
-    return [place for place, call in enumerate(calls) if call.touches(array)]
+    start, end = extent(array)
+    return [place for place, call in enumerate(calls) if call.within(start, end)]
 
 
 # -- copies ----------------------------------------------------------------------------------------------
@@ -136,7 +159,7 @@ def without_work(calls: Sequence[Call]) -> list[Call]:
         if trial is None or compiled is None or call.options.get("work") is None or call.inputs[0] is not np:
             return call
         taken = trial.extend(compiled, call.inputs[1:], call.options)
-        return replace(call, options={**call.options, "work": None}) if taken else call
+        return call.changed(options={**call.options, "work": None}) if taken else call
 
     return [spared(call) for call in calls]
 
@@ -223,8 +246,8 @@ def _join_forward_there(calls: list[Call], linear: Call, places: tuple[int, int,
     definition, precision = _definition(activation, backend), linear.options.get("precision")
     kernel = backend.biased((x, w, b), total, definition, activation.options, precision)
     if kernel is not None and not any(call.touches(b) for call in calls[first + 1 : second]):
-        calls[first] = Call(linear.number, linear.function, (xp, x, w, None), {**linear.options, "y": before})
-        calls[second] = Call(activation.number, kernel, (xp, before, b), activation.options)
+        calls[first] = linear.changed(inputs=(xp, x, w, None), options={**linear.options, "y": before})
+        calls[second] = activation.changed(function=kernel, inputs=(xp, before, b))
 
 
 def _backward(calls: list[Call], activation: Call, backend: Backend | None) -> tuple[int, int, Array] | None:
@@ -250,10 +273,10 @@ def _join_backward(calls: list[Call], activation: Call, places: tuple[int, int, 
     """The gradient is summed up in the pass that computes it."""
     first, second, db = places
     linear, fused = calls[second], native.FUSED_BACKWARD[activation.kernel]
-    call = Call(activation.number, Joined(fused), activation.inputs, {**activation.options, "db": db})
+    call = activation.changed(function=Joined(fused), options={**activation.options, "db": db})
     if trial.extend(fused, call.inputs[1:], call.options):
         calls[first] = call
-        calls[second] = Call(linear.number, linear.function, linear.inputs, {**linear.options, "db": None})
+        calls[second] = linear.changed(options={**linear.options, "db": None})
 
 
 def _join_backward_there(calls: list[Call], activation: Call, places: tuple[int, int, Array], backend: Any) -> None:
@@ -265,8 +288,8 @@ def _join_backward_there(calls: list[Call], activation: Call, places: tuple[int,
     kernel = backend.summed(product, dx, db, _definition(activation, backend), activation.options)
     if kernel is None:
         return
-    calls[first] = Call(activation.number, kernel, activation.inputs, {**activation.options, "db": db})
+    calls[first] = activation.changed(function=kernel, options={**activation.options, "db": db})
     if linear:
-        calls[second] = Call(summing.number, summing.function, summing.inputs, {**summing.options, "db": None})
+        calls[second] = summing.changed(options={**summing.options, "db": None})
     else:
         del calls[second]

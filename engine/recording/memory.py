@@ -1,19 +1,20 @@
 """Whose memory is this array? Known stretches of memory, and whether two recordings did the same to the same arrays."""
 
 import bisect
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from backends import native
-from backends.backend import Backend
 from backends.kernels.pair import Array
 from engine.value import Value
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
-NO_ARRAYS = frozenset((*PLAIN, tuple, list, dict, slice, ModuleType))  # asked for an interface, a module looks long
+LEAVES = frozenset((*PLAIN, type(None), ModuleType))  # hold no array; asked for an interface, a module looks long
+NO_ARRAYS = LEAVES | {tuple, list, dict, slice}
+
+_extent = getattr(native.kernels, "extent", None)  # the same in compiled C
 
 
 def is_array(value: Any) -> bool:
@@ -31,8 +32,8 @@ def address(array: Array) -> int:
 
 def extent(array: Array) -> tuple[int, int]:
     """The first byte of an array's elements, and the one after the last."""
-    if native.kernels is not None and isinstance(array, np.ndarray):
-        place: tuple[int, int] = native.kernels.extent(array)
+    if _extent is not None and isinstance(array, np.ndarray):
+        place: tuple[int, int] = _extent(array)
         return place
     start = end = address(array)
     if array.size == 0:
@@ -59,19 +60,6 @@ def overlap(a: Array, b: Array) -> bool:
     return start < last and first < end
 
 
-def like(backend: Backend, array: Array, dtype: Any = None) -> Array:
-    """A new array of the same shape, its axes in the same order in memory: what NumPy's copies are like.
-
-    The order decides which loops a kernel runs, so that it decides the last bits.
-    """
-    kind = array.dtype if dtype is None else dtype
-    if array.ndim < 2 or array.flags.c_contiguous:
-        return backend.empty(array.shape, kind)
-    order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
-    made = backend.empty([array.shape[axis] for axis in order], kind)
-    return made.transpose([order.index(axis) for axis in range(array.ndim)])
-
-
 class Memory:
     """Stretches of memory, numbered in the order in which they came."""
 
@@ -80,6 +68,7 @@ class Memory:
         self._starts: list[int] = []
         self._stretches: list[tuple[int, int, int]] = []
         self._longest = 0
+        self._asked: dict[tuple[int, int], tuple[int, int] | None] = {}  # what `holder` has answered
 
     def add(self, array: Array) -> None:
         """Know an array's memory; what lies within known memory is known already."""
@@ -91,6 +80,7 @@ class Memory:
         self._stretches.insert(place, (start, end, len(self.arrays)))
         self._longest = max(self._longest, end - start)
         self.arrays.append(array)
+        self._asked.clear()
 
     def find(self, array: Array) -> tuple[int, int] | None:
         """Which known array holds this one, and how many bytes after its start; None where none does."""
@@ -102,6 +92,13 @@ class Memory:
 
     def holder(self, start: int, end: int) -> tuple[int, int] | None:
         """Which known array holds the memory from a byte to another, and that array's first byte."""
+        try:
+            return self._asked[start, end]
+        except KeyError:
+            answer = self._asked[start, end] = self._holder(start, end)
+            return answer
+
+    def _holder(self, start: int, end: int) -> tuple[int, int] | None:
         place = bisect.bisect(self._starts, start) - 1
         # Stretches may overlap (a matrix and one of its columns): an earlier one may reach farther.
         while place >= 0 and self._starts[place] >= start - self._longest:
@@ -119,18 +116,29 @@ class Memory:
         return sum(int(array.nbytes) for array in self.arrays)
 
 
-def arrays_in(value: Any) -> Iterator[Array]:
+def arrays_in(value: Any) -> list[Array]:
     """Every array among the arguments of a call."""
-    if is_array(value):
-        yield value
+    found: list[Array] = []
+    _gather(value, found)
+    return found
+
+
+def _gather(value: Any, found: list[Array]) -> None:
+    kind = type(value)  # looked at first: a recording asks this of a thousand values
+    if kind is np.ndarray:
+        found.append(value)
+    elif kind in LEAVES:
+        pass
     elif isinstance(value, (tuple, list)):
         for part in value:
-            yield from arrays_in(part)
+            _gather(part, found)
     elif isinstance(value, dict):
         for part in value.values():
-            yield from arrays_in(part)
-    elif isinstance(value, slice):
-        yield from arrays_in((value.start, value.stop, value.step))
+            _gather(part, found)
+    elif kind is slice:
+        _gather((value.start, value.stop, value.step), found)
+    elif is_array(value):
+        found.append(value)
 
 
 class Comparison:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import backends
-from backends.backend import Backend, Kernel
+from backends.backend import Backend, Kernel, like
 from backends.devices import _backends
 from backends.kernels.pair import Array
 from backends.kernels.shape import Copy, Index
@@ -17,7 +17,7 @@ from engine.errors import ShapeError
 from engine.layers.layer import Buffer
 from engine.optimizers.optimizer import Optimizer
 from engine.recording.arguments import Input
-from engine.recording.memory import Memory, arrays_in, is_array, like, overlap, same_place
+from engine.recording.memory import Memory, arrays_in, is_array, overlap, same_place
 from engine.recording.user_calls import UserBackward, UserCall
 from engine.tensor import Parameter, Tensor
 
@@ -40,6 +40,7 @@ class Recorder:
         events: the changes of those in order, (how many calls came before, object, attribute, value).
         reason, place: why the function cannot be recorded, and where in the user's file.
         postponed: whether this call set something up, so that the next one is worth recording.
+        noting: whether a note is being taken; what that reads or sets is not worth another.
         current: the one that is at work, in whatever thread.
     """
 
@@ -60,9 +61,10 @@ class Recorder:
         self.place: tuple[str, int] | None = None
         self.postponed = False
         self.quiet = 0
-        self._noting = False
+        self.noting = False
         self._seen: dict[tuple[int, str], Any] = {}
         self._made: dict[int, Any] = {}
+        self._read: dict[int, Array] = {}  # parameters and buffers, by identity, and the array that is guarded
         self._user_calls: dict[int, tuple[Any, UserCall]] = {}
         self._watched: dict[Backend, dict[str, Any]] = {}
         self._errors = np.geterr()
@@ -152,13 +154,13 @@ class Recorder:
                 self.calls.append((activate, (), {}))
 
     def note(self, what: Any, *about: Any) -> None:
-        """Take a note, where the recorder listens; what taking it reads or sets is not worth another."""
-        if self.listens() and not self._noting:
-            self._noting = True
+        """Take a note, where the recorder listens."""
+        if self.listens() and not self.noting:
+            self.noting = True
             try:
                 what(*about)
             finally:
-                self._noting = False
+                self.noting = False
 
     def refuse(self, what: str) -> None:
         """Note that the function cannot be recorded; it goes on eagerly."""
@@ -206,10 +208,11 @@ class Recorder:
 
     def _inside(self, tensor: Any) -> bool:
         """Whether a tensor was made by this call, so that it is nobody's state."""
+        values = vars(tensor)
         return (
             id(tensor) in self._made
-            or not _is_complete(tensor)
-            or (not isinstance(tensor, (Parameter, Buffer)) and tensor.array in self.buffers)
+            or not _is_complete(values)
+            or (not isinstance(tensor, (Parameter, Buffer)) and values["array"] in self.buffers)
         )
 
     def _guard(self, owner: Any, attribute: str, value: Any) -> None:
@@ -256,14 +259,19 @@ class Recorder:
 
     def reads(self, tensor: Any) -> None:
         """A tensor goes into an operation."""
-        if not self.listens() or not _is_complete(tensor):
+        values = vars(tensor)
+        if not self.listens() or not _is_complete(values):
             return
-        if tensor.backend not in self._watched:
-            self._watch(tensor.backend)
+        known = self._read.get(id(tensor))
+        if known is not None and known is values["array"]:
+            return
+        if values["backend"] not in self._watched:
+            self._watch(values["backend"])
         if self._inside(tensor):
             return
         if isinstance(tensor, (Parameter, Buffer)):
             self.holds(tensor, "array")
+            self._read[id(tensor)] = values["array"]
         if tensor._node is None:
             self._guard(tensor, "requires_grad", tensor.requires_grad)
 
@@ -351,7 +359,7 @@ class Recorder:
 
     def constant(self, array: Array, source: Any) -> None:
         """An array that the engine has made of Python's numbers: with the same values in every call."""
-        if self.listens() and not is_array(source) and next(arrays_in(source), None) is None:
+        if self.listens() and not is_array(source) and not arrays_in(source):
             self.constants.add(array)
 
     def copied(self, backend: Backend, array: Array, dtype: Any = None, source: Any = None) -> Array:
@@ -450,9 +458,9 @@ class Recorder:
         return back.made
 
 
-def _is_complete(tensor: Any) -> bool:
+def _is_complete(values: dict[str, Any]) -> bool:
     """Whether a tensor has its array already: its class may be a user's, with an __init__ that is still at work."""
-    return "array" in vars(tensor) and "backend" in vars(tensor)
+    return "array" in values and "backend" in values
 
 
 def _with_errors(errors: Any, function: Any, inputs: Any, options: Any) -> None:

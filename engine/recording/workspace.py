@@ -1,7 +1,6 @@
 """Where do a program's temporary arrays lie? In one piece of memory, each only from its first use to its last."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -77,11 +76,15 @@ def _span(array: Array) -> int:
 
 def _on(call: Call, buffers: Memory, moved: dict[int, Array]) -> Call:
     """A call on the moved arrays."""
-    if all(buffers.holder(start, end) is None for start, end in call.extents):
+    for start, end in call.extents:
+        found = buffers.holder(start, end)
+        if found is not None and found[0] in moved:
+            break
+    else:
         return call
-    inputs = tuple(_replaced(one, buffers, moved) for one in call.inputs)
+    inputs = tuple([_replaced(one, buffers, moved) for one in call.inputs])
     options = {name: _replaced(one, buffers, moved) for name, one in call.options.items()}
-    return replace(call, inputs=inputs, options=options)
+    return Call(call.number, call.function, inputs, options)
 
 
 def _replaced(value: object, buffers: Memory, moved: dict[int, Array]) -> object:

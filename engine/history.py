@@ -101,7 +101,8 @@ class History:
             raise ArgumentError("history.append: no value was given; an epoch has one at least, such as its loss.")
         new = {_column(name): _number(name, value) for name, value in epoch_values.items()}
         for name in new:
-            self._columns.setdefault(name, [math.nan] * self._epochs)
+            if name not in self._columns:
+                self._columns[name] = [math.nan] * self._epochs
         for name, values in self._columns.items():
             values.append(new.get(name, math.nan))
         self._epochs += 1

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,9 +63,12 @@ class SoFar:
         """What the epoch took until now."""
         return self.earlier if self._began is None else self.earlier + time.perf_counter() - self._began
 
-    def add(self, batch: int, loss: float, count: float) -> None:
-        """Batch number ``batch``, counted from 1, is done."""
-        self.batches, self.total, self.counted = batch, self.total + loss, self.counted + count
+    def add(self, losses: Sequence[float], share: float, count: float) -> None:
+        """Batches with these losses are done, of which each adds its loss times ``share`` and counts ``count``."""
+        total, counted = self.total, self.counted
+        for loss in losses:
+            total, counted = total + loss * share, counted + count
+        self.batches, self.total, self.counted = self.batches + len(losses), total, counted
 
     def state(self) -> dict[str, Any]:
         """Plain values, as the fields are called."""

@@ -246,7 +246,7 @@ class Trainer:
         so_far.go_on()
         self._tell("epoch_begin", number)
         batches.passes, batches.skip = self.epoch, so_far.batches
-        self._training_step.begin(self, batches, stop)
+        self._training_step.begin(self, batches, stop, epoch=True)
         with self._mode(training=True):
             together = None if self.accumulate > 1 or self._listening() else self._training_step.together()
             if together is not None:
@@ -279,17 +279,16 @@ class Trainer:
         """Steps over single batches of which nobody wants to be told, many in one call."""
         behind = self.optimizer.steps - self.step
         try:
-            for many in together:
-                losses, error = self._training_step.run_many(self, many)
-                self._count_steps(len(losses), so_far)
-                count = float(many.rows.shape[1])
-                share = self._share(count)
-                for loss in losses:
-                    so_far.add(so_far.batches + 1, loss * share, count)
-                if error is not None:
-                    raise error from None
-                if self.stop_reason is not None:
-                    break
+            with np.errstate(all="ignore"):  # what is not finite is looked for, and told in words
+                for many in together:
+                    losses, error = self._training_step.run_many(self, many)
+                    self._count_steps(len(losses), so_far)
+                    count = float(many.rows.shape[1])
+                    so_far.add(losses, self._share(count), count)
+                    if error is not None:
+                        raise error from None
+                    if self.stop_reason is not None:
+                        break
         finally:  # where an interruption came between a call and its counting
             self.step = max(self.step, self.optimizer.steps - behind)
 
@@ -298,8 +297,8 @@ class Trainer:
         step, first = self._training_step, so_far.batches + 1
         losses = step.run(self, group)
         self._count_steps(1, so_far)
-        for number, (value, count) in enumerate(losses, first):  # all are counted before one is told of
-            so_far.add(number, value * self._share(count), count)
+        for value, count in losses:  # all are counted before one is told of
+            so_far.add([value], self._share(count), count)
         listening = self._listening()
         if listening:
             for number, loss in enumerate(step.losses, first):

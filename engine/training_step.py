@@ -57,13 +57,16 @@ class TrainingStep:
         self._settings: Any = None
         self._gatherer = Gatherer()
         self._at_once = 1  # batches of the next call
+        self._gathers = False
         self.skipped = False
 
-    def begin(self, trainer: "Trainer", batches: Batches, stop: StepBelow | None) -> None:
+    def begin(self, trainer: "Trainer", batches: Batches, stop: StepBelow | None, epoch: bool = False) -> None:
         """A fit begins, or an epoch of it: over these batches, with this rule to stop by."""
         self._gatherer.batches, self.stop = batches, stop
         trainer.optimizer.buffers()  # laid out now: a recording works on the parameters where they are
-        self.look(trainer)
+        own = trainer.record is None and self._gathers and all(is_own(one) for one in trainer.callbacks)
+        if not epoch or not own:  # between epochs the engine's own parts change nothing
+            self.look(trainer)
 
     def look(self, trainer: "Trainer") -> None:
         """Where the trainer's parts are not what they were (a callback may change them), all begins anew."""
@@ -165,9 +168,8 @@ class TrainingStep:
         losses = np.empty(wanted, self.functions.dtype)
         told: BaseException | None = None
         try:
-            with np.errstate(all="ignore"):
-                rows = Tensor.wrap(many.rows, trainer.backend)
-                many.done = self._whole.run_over(losses, rows) if isinstance(self._whole, Repeated) else 0
+            rows = Tensor.wrap(many.rows, trainer.backend)
+            many.done = self._whole.run_over(losses, rows) if isinstance(self._whole, Repeated) else 0
         except KeyboardInterrupt as error:  # between two steps
             many.done, told = trainer.optimizer.steps - steps, error
         except Exception as error:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import engine as en
+from backends import native
 from backends.devices import _backends
 from engine.autodiff import Version
 from engine.recording.capture import LIMIT, capture
@@ -457,6 +458,52 @@ def test_errors_of_numbers_are_those_of_the_function():
         loud(en.tensor([1.0]))
     with pytest.raises(RuntimeWarning, match="overflow"):
         loud(en.tensor([1e4]))
+
+
+RATES = {
+    "SGD": lambda p: en.SGD(p, 0.05, momentum=0.9),
+    "Adam": lambda p: en.Adam(p, 0.01, weight_decay=0.01),
+    "AdamW": lambda p: en.AdamW(p, 0.01),
+    "NAdam": lambda p: en.NAdam(p, 0.01),
+    "Lion": lambda p: en.Lion(p, 0.01),
+    "groups": lambda p: en.Adam([{"params": p[:1], "learning_rate": 0.1, "beta1": 0.5}, {"params": p[1:]}], 0.01),
+}
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_a_rate_that_is_set_before_every_step(name):
+    def make():
+        model = net(en.Tanh())
+        return training(model, en.CrossEntropy(), RATES[name](model.parameters()))
+
+    def change(number):
+        rate = [0.02 / (1 + number), np.float32(0.01), 0, 1, en.Cosine(0.05, 30)][number % 5 if number > 20 else 0]
+
+        def changed(_, optimizer):
+            optimizer.learning_rate = rate
+
+        return changed
+
+    recorded = compare(make, batches(60), changes={number: change(number) for number in range(60)})
+    assert recorded.reason is None
+    (program,) = recorded.programs
+    if native.sequence() is not None:
+        assert program.replays == 0  # all of them by compiled C
+
+
+def test_of_several_recordings_each_is_replayed_at_once():
+    model = net(en.Tanh())
+    step = capture(training(model, en.CrossEntropy(), en.SGD(model.parameters(), 0.1))[2])
+    sizes = [list(batches(10, rows=rows)) for rows in (6, 4, 3)]
+    for each in zip(*sizes, strict=True):
+        for x, y in each:
+            step(x, y)
+    assert len(step.programs) == 3
+    if native.sequence() is not None:
+        assert [program.replays for program in step.programs] == [0, 0, 0]
+    step.release()
+    step(*sizes[0][0])
+    assert sum(program.replays for program in step.programs) == (1 if native.sequence() is not None else 27)
 
 
 def test_settings_that_change_between_calls():

@@ -1,6 +1,7 @@
 /* What is noted in Python's objects, or asked of them, so often that Python's own way takes too long? */
 
-static PyObject *name_counts, *name_version, *name_changed, *name_latest, *name_settings, *name_values, *name_rate;
+static PyObject *name_counts, *name_version, *name_changed, *name_latest, *name_settings, *name_values, *name_rate,
+    *name_steps, *name_scalars, *name_fill;
 
 /* advance(optimizer, parameters, numbers, version class, next number): each parameter has taken one step more, and its
  * values were changed at the next number. */
@@ -28,22 +29,77 @@ static PyObject *advance(PyObject *self, PyObject *const *given, Py_ssize_t coun
     return NULL;
 }
 
-/* set_rate(method, stretch, group): method(stretch, group), unless the learning rate is the number that is set. */
-static PyObject *set_rate(PyObject *self, PyObject *const *given, Py_ssize_t count)
+/* count_step(optimizer): it has taken one step more. */
+static PyObject *count_step(PyObject *self, PyObject *optimizer)
 {
-    if (count != 3) {
-        PyErr_SetString(PyExc_TypeError, "set_rate: wrong number of arguments");
+    PyObject *steps = PyObject_GetAttr(optimizer, name_steps), *one = PyLong_FromLong(1);
+    PyObject *after = steps == NULL || one == NULL ? NULL : PyNumber_Add(steps, one);
+    int good = after != NULL && PyObject_SetAttr(optimizer, name_steps, after) == 0;
+    Py_XDECREF(steps);
+    Py_XDECREF(one);
+    Py_XDECREF(after);
+    if (!good) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* Whether a number of a step, by its name, is in its array from now on; without an exception where Python is to say. */
+static int is_put(PyObject *scalars, PyObject *values, PyObject *name, PyObject *number)
+{
+    PyObject *before = PyDict_GetItemWithError(values, name), *array = PyDict_GetItemWithError(scalars, name);
+    if (number == NULL || before == NULL || array == NULL) return 0;
+    int same = PyObject_RichCompareBool(before, number, Py_EQ);
+    if (same) return same == 1;
+    PyObject *filled = PyObject_CallMethodObjArgs(array, name_fill, number, NULL);
+    int good = filled != NULL && PyDict_SetItem(values, name, number) == 0;
+    Py_XDECREF(filled);
+    return good;
+}
+
+/* 1 - beta^t. */
+static PyObject *correction(PyObject *beta, PyObject *count)
+{
+    PyObject *one = PyLong_FromLong(1), *power = one == NULL ? NULL : PyNumber_Power(beta, count, Py_None);
+    PyObject *answer = power == NULL ? NULL : PyNumber_Subtract(one, power);
+    Py_XDECREF(one);
+    Py_XDECREF(power);
+    return answer;
+}
+
+/* set_scalars(method, stretch, group[, optimizer, number of the first parameter, betas]): what method(stretch, group)
+ * does where the learning rate is a number, and what depends on the step count is 1 - beta^t, for each (name, beta's
+ * name) of betas; anything else is left to the method. */
+static PyObject *set_scalars(PyObject *self, PyObject *const *given, Py_ssize_t count)
+{
+    if (count != 3 && count != 6) {
+        PyErr_SetString(PyExc_TypeError, "set_scalars: wrong number of arguments");
         return NULL;
     }
     PyObject *settings = PyObject_GetAttr(given[2], name_settings), *values = PyObject_GetAttr(given[1], name_values);
-    PyObject *rate = settings == NULL ? NULL : PyDict_GetItemWithError(settings, name_rate);
-    PyObject *set = values == NULL ? NULL : PyDict_GetItemWithError(values, name_rate);
-    int same = rate != NULL && set != NULL && PyFloat_Check(rate) && PyFloat_Check(set) &&
-               PyFloat_AsDouble(rate) == PyFloat_AsDouble(set);
+    PyObject *scalars = PyObject_GetAttr(given[1], name_scalars), *steps = NULL, *one = PyLong_FromLong(1);
+    int good = settings != NULL && values != NULL && scalars != NULL && one != NULL;
+    PyObject *rate = good ? PyDict_GetItemWithError(settings, name_rate) : NULL;
+    good = rate != NULL && PyFloat_Check(rate) && is_put(scalars, values, name_rate, rate);
+    if (good && count == 6) {
+        PyObject *counts = PyObject_GetAttr(given[3], name_counts);
+        PyObject *before = counts == NULL ? NULL : PyDict_GetItemWithError(counts, given[4]);
+        steps = before == NULL ? NULL : PyNumber_Add(before, one);
+        Py_XDECREF(counts);
+        good = steps != NULL;
+    }
+    for (Py_ssize_t i = 0; good && count == 6 && i < PyTuple_Size(given[5]); i++) {
+        PyObject *pair = PyTuple_GetItem(given[5], i);
+        PyObject *beta = PyDict_GetItemWithError(settings, PyTuple_GetItem(pair, 1));
+        PyObject *number = beta == NULL ? NULL : correction(beta, steps);
+        good = is_put(scalars, values, PyTuple_GetItem(pair, 0), number);
+        Py_XDECREF(number);
+    }
     Py_XDECREF(settings);
     Py_XDECREF(values);
+    Py_XDECREF(scalars);
+    Py_XDECREF(steps);
+    Py_XDECREF(one);
     if (PyErr_Occurred()) return NULL;
-    if (same) Py_RETURN_NONE;
+    if (good) Py_RETURN_NONE;
     return PyObject_CallFunctionObjArgs(given[0], given[1], given[2], NULL);
 }
 

@@ -54,9 +54,9 @@
 #include "device.h"
 #include "sequence.h"
 
-#include "replay.h"
-
 #include "bookkeeping.h"
+
+#include "replay.h"
 
 #define REAL float
 #define SQRT sqrtf
@@ -109,8 +109,9 @@ static PyObject *use(PyObject *self, PyObject *arguments)
 static PyMethodDef functions[] = {
     KERNELS(ENTRY)
     {"advance", (PyCFunction)(void (*)(void))advance, METH_FASTCALL, NULL},
+    {"count_step", count_step, METH_O, NULL},
     {"extent", extent, METH_O, NULL},
-    {"set_rate", (PyCFunction)(void (*)(void))set_rate, METH_FASTCALL, NULL},
+    {"set_scalars", (PyCFunction)(void (*)(void))set_scalars, METH_FASTCALL, NULL},
     {"use", use, METH_VARARGS, NULL},
     {"use_device", use_device, METH_VARARGS, NULL},
     {"device_kernels", device_kernels, METH_O, NULL},
@@ -135,7 +136,8 @@ static int fill_module(PyObject *module)
         {&name_values, "_values"},    {&name_rate, "learning_rate"}, {&name_data, "data"},
         {&name_ptr, "ptr"},           {&name_device_id, "device_id"}, {&name_shape, "shape"},
         {&name_dtype, "dtype"},       {&name_char, "char"},         {&name_flags, "flags"},
-        {&name_whole, "c_contiguous"},
+        {&name_whole, "c_contiguous"},  {&name_steps, "steps"},   {&name_scalars, "scalars"},
+        {&name_fill, "fill"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         *names[i].place = PyUnicode_InternFromString(names[i].text);

@@ -12,6 +12,7 @@ typedef struct {
     PyObject *backend, *tensor;
     PyObject *guards;    /* (owner, attribute, value): must be that very object */
     PyObject *equal;     /* (owner, attribute, value): must be equal */
+    PyObject *settings;  /* (group, {name: value}): the group's settings of these names must be equal */
     PyObject *finals;    /* (owner, attribute, value): set afterwards */
     PyObject *output;    /* an array to be copied into a new Tensor, or a function that makes what is returned */
     PyObject *leave;     /* called with the number of an entry that raised */
@@ -19,15 +20,15 @@ typedef struct {
 
 static PyObject *name_array, *name_backend, *name_requires_grad, *name_copy;
 
-#define FIELDS(_) _(sequence) _(arguments) _(backend) _(tensor) _(guards) _(equal) _(finals) _(output) _(leave)
+#define FIELDS(_) _(sequence) _(arguments) _(backend) _(tensor) _(guards) _(equal) _(settings) _(finals) _(output) _(leave)
 
-/* Replay(sequence, arguments, buffers, backend, tensor, guards, equal, finals, output, leave) */
+/* Replay(sequence, arguments, buffers, backend, tensor, guards, equal, settings, finals, output, leave) */
 static PyObject *replay_new(PyTypeObject *type, PyObject *arguments, PyObject *named)
 {
-    PyObject *sequence, *own, *buffers, *backend, *tensor, *guards, *equal, *finals, *output, *leave;
-    if (!PyArg_ParseTuple(arguments, "OO!O!OOO!O!O!OO", &sequence, &PyTuple_Type, &own, &PyTuple_Type, &buffers,
-                          &backend, &tensor, &PyTuple_Type, &guards, &PyTuple_Type, &equal, &PyTuple_Type, &finals,
-                          &output, &leave)) {
+    PyObject *sequence, *own, *buffers, *backend, *tensor, *guards, *equal, *settings, *finals, *output, *leave;
+    if (!PyArg_ParseTuple(arguments, "OO!O!OOO!O!O!O!OO", &sequence, &PyTuple_Type, &own, &PyTuple_Type, &buffers,
+                          &backend, &tensor, &PyTuple_Type, &guards, &PyTuple_Type, &equal, &PyTuple_Type, &settings,
+                          &PyTuple_Type, &finals, &output, &leave)) {
         return NULL;
     }
     Replay *self = (Replay *)PyType_GenericAlloc(type, 0);
@@ -38,6 +39,7 @@ static PyObject *replay_new(PyTypeObject *type, PyObject *arguments, PyObject *n
     self->tensor = Py_NewRef(tensor);
     self->guards = Py_NewRef(guards);
     self->equal = Py_NewRef(equal);
+    self->settings = Py_NewRef(settings);
     self->finals = Py_NewRef(finals);
     self->output = Py_NewRef(output);
     self->leave = Py_NewRef(leave);
@@ -139,6 +141,21 @@ static int open_all(Replay *self, PyObject *arguments, Arguments *found, int mor
     return fits;
 }
 
+/* Whether a group's settings of these names are what they were; its learning rate is set anew by every step. */
+static int are_set(PyObject *pair)
+{
+    PyObject *now = PyObject_GetAttr(PyTuple_GetItem(pair, 0), name_settings), *name, *value;
+    int still = now != NULL && PyDict_Check(now);
+    Py_ssize_t place = 0;
+    while (still && PyDict_Next(PyTuple_GetItem(pair, 1), &place, &name, &value)) {
+        PyObject *found = PyDict_GetItemWithError(now, name);
+        still = found != NULL && (found == value || PyObject_RichCompareBool(found, value, Py_EQ) == 1);
+    }
+    Py_XDECREF(now);
+    if (!still) PyErr_Clear();
+    return still;
+}
+
 /* Whether all that the calls depend on is as it was. */
 static int holds(Replay *self)
 {
@@ -147,6 +164,9 @@ static int holds(Replay *self)
     }
     for (Py_ssize_t i = 0; i < PyTuple_Size(self->equal); i++) {
         if (!is_still(PyTuple_GetItem(self->equal, i), 0)) return 0;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_Size(self->settings); i++) {
+        if (!are_set(PyTuple_GetItem(self->settings, i))) return 0;
     }
     return 1;
 }

@@ -95,8 +95,8 @@ class Layer:
                 continue
             seen.add(id(layer))
             yield name, layer
-            below = [(f"{name}.{part}" if name else part, child) for part, child in layer.named_children()]
-            waiting.extend(reversed(below))
+            below = [(part, child) for part, child in layer._members.items() if isinstance(child, Layer)]
+            waiting += [(f"{name}.{part}" if name else part, child) for part, child in reversed(below)]
 
     def named_members(self) -> Iterator[tuple[str, "Parameter | Buffer"]]:
         """Every parameter and buffer once, with its dotted name."""

@@ -17,6 +17,8 @@ from engine.divergence import FiniteCheck
 from engine.losses.classification import BinaryCrossEntropy
 from engine.losses.loss import Loss
 from engine.optimizers.optimizer import Optimizer
+from engine.optimizers.recurrences import Adam
+from engine.recording.hooks import count_step
 from engine.recording.joining import Call
 from engine.recording.unrolling import Entry, unrolled
 from engine.tensor import Parameter
@@ -70,8 +72,10 @@ class Bound:
             return bool(self.sequence.extend(native.kernels.take_rows, (batches.arrays[number], rows, part), {}))
         if method is _ADVANCE:
             return self._advance(owner, *call.inputs)
-        if method is _SET_SCALARS and type(owner).corrections is Optimizer.corrections:
-            self.sequence.append(native.kernels.set_rate, (call.function, *call.inputs), {})
+        if method is _SET_SCALARS:
+            return self._set_scalars(call, owner)
+        if method is count_step:
+            self.sequence.append(native.kernels.count_step, call.inputs, {})
             return True
         checks = _CHECKS.get(method)
         return checks is not None and self._checked(call, list(checks(owner, *call.inputs)))
@@ -83,6 +87,18 @@ class Bound:
         numbers = tuple(id(one) for one in stepped)
         given = (optimizer, tuple(stepped), numbers, autodiff.Version, autodiff.next_number)
         self.sequence.append(native.kernels.advance, given, {})
+        return True
+
+    def _set_scalars(self, call: Call, optimizer: Optimizer) -> bool:
+        """Set the numbers of a step, where these are the learning rate and Adam's corrections."""
+        stretch, group = call.inputs
+        if type(optimizer).corrections is Optimizer.corrections:
+            counted: tuple[Any, ...] = ()
+        elif type(optimizer).corrections is Adam.corrections:
+            counted = (optimizer, id(stretch.first), (("first_correction", "beta1"), ("second_correction", "beta2")))
+        else:
+            return False
+        self.sequence.append(native.kernels.set_scalars, (call.function, stretch, group, *counted), {})
         return True
 
     def _checked(self, call: Call, checks: list[Made]) -> bool:

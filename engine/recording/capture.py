@@ -250,10 +250,10 @@ class Capture(Generic[P, R]):
             if self._setups > TRIES:
                 self._give_up("it sets up parameters or state anew at every call", None)
         else:
-            self._keep(key, Program(recorder, output), expected)
+            self._keep(key, Program(recorder, output), expected, arguments, named)
         return answer
 
-    def _keep(self, key: Any, program: Program, expected: Program | None) -> None:
+    def _keep(self, key: Any, program: Program, expected: Program | None, arguments: Any, named: Any) -> None:
         """Keep a recording, at once where all that it reads is known, else where a second one is the same."""
         if program.loose():
             difference = "nothing to compare with" if expected is None else Comparison(expected, program).difference()
@@ -271,7 +271,6 @@ class Capture(Generic[P, R]):
         program.prepare()
         self._programs[key] = [*(one for one in self._programs.get(key, []) if not one.stale()), program]
         program.used = self._calls
-        self._quick = []
         if len(self.programs) > LIMIT:
             oldest = min(self.programs, key=lambda one: one.used)
             for key, programs in list(self._programs.items()):
@@ -285,6 +284,10 @@ class Capture(Generic[P, R]):
                     "give numbers that change as Tensors",
                     None,
                 )
+        kept = self.programs
+        self._quick = [one for one in self._quick if one[0] in kept]
+        program.bind()
+        self._make_quick(program, arguments, named)
 
     def _give_up(self, reason: str, place: tuple[str, int] | None) -> None:
         """Run eagerly from now on, and say so once."""

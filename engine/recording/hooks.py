@@ -284,7 +284,7 @@ class Hooks(Watching):
 
         def step(original: Any, optimizer: Any, closure: Any = None) -> Any:
             result = original(optimizer, closure)
-            self.recorder.action(_count_step, optimizer)
+            self.recorder.action(count_step, optimizer)
             return result
 
         def set_scalars(original: Any, optimizer: Any, stretch: Any, group: Any) -> None:
@@ -386,5 +386,6 @@ class WatchedAttribute:
         del vars(owner)[self.name]
 
 
-def _count_step(optimizer: Optimizer) -> None:
+def count_step(optimizer: Optimizer) -> None:
+    """The optimizer has taken one step more."""
     optimizer.steps += 1

@@ -58,6 +58,11 @@ class Program:
         calls = without_work(joined(without_copies(self.calls, self.buffers, pinned), pinned))
         self.calls, self.buffers = share(calls, self.buffers, pinned)
 
+    def bind(self) -> Bound:
+        """Have its calls run as one, on the data that they refer to now."""
+        self.bound = Bound(self.calls if self.replays < WARM else launched(self.calls))
+        return self.bound
+
     def _leave(self, done: int) -> None:
         """Set what the recorded calls before this one would have set, where it raised."""
         for before, owner, attribute, value in self.events:
@@ -79,7 +84,6 @@ class Program:
         backend = backends.get("cpu")
         guards = [*self.guards, *self.bound.guards, (autodiff.mode, "enabled", autodiff.mode.enabled)]
         equal = [*self.equal]
-        equal += [(group, "settings", dict(group.settings)) for group, _ in self.settings]
         for optimizer, _ in self.counts:
             guards.append((optimizer, "_counts", optimizer._counts))
             equal.append((optimizer, "_uneven_steps", optimizer._uneven_steps))
@@ -109,6 +113,7 @@ class Program:
             Tensor,
             tuple(guards),
             tuple(equal),
+            tuple(self.settings),
             tuple(self.finals),
             output,
             lambda entry: self._leave(numbers[entry]),
@@ -149,11 +154,12 @@ class Program:
         """Run the calls on the values of these arguments; returns what the function would."""
         for one, array in zip(self.inputs, given, strict=True):
             one.load(array)
-        if self.bound is None or not self.bound.holds() or (self.replays == WARM and graphing()):
-            self.bound = Bound(self.calls if self.replays < WARM else launched(self.calls))
+        bound = self.bound
+        if bound is None or not bound.holds() or (self.replays == WARM and graphing()):
+            bound = self.bind()
         self.replays += 1
         try:
-            self.bound.run()
+            bound.run()
         except StoppedError as stopped:
             self._leave(stopped.done)
             for one in self.inputs:

@@ -387,6 +387,12 @@ def masks(shape: Any, dtype: str) -> Iterator[Case]:
     kept = np.random.default_rng(1).random(shape) < 0.5
     yield Case(dropout.Dropout.backward, (x, kept), {"dx": made}, {"rate": 0.2}, exact=True)
     yield Case(dropout.advance, (counter,), {}, exact=True)
+    rows = np.full((shape[0], 1), True)
+    for rate in (0.2, 1.0):
+        options = {"rate": rate, "key": (0xFEDCBA98, 7)}
+        outputs = {"y": made, "mask": rows}
+        yield Case(dropout.StochasticDepth.forward, (x, drawn(shape, dtype, 1), counter), outputs, options, exact=True)
+    yield Case(dropout.StochasticDepth.backward, (x, kept[:, :1].copy()), {"dbranch": made}, {"rate": 0.2}, exact=True)
 
 
 def gathers(shape: Any, dtype: str) -> Iterator[Case]:

@@ -12,7 +12,7 @@ import pytest
 
 from backends import native
 from backends.kernels.activation import ReLU
-from backends.kernels.dropout import Dropout
+from backends.kernels.dropout import Dropout, StochasticDepth
 from backends.kernels.optimizer import SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,6 +76,36 @@ def test_dropout(table, size, dtype, rate):
     mask = np.random.default_rng(1).random(size) < 0.5
     for one, other in both(table, Dropout.backward, [x, mask], {"dx": np.empty_like(x)}, rate=rate):
         same(one, other)
+
+
+@needs_native
+@pytest.mark.parametrize("rate", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(1,), (5,), (300, 7), (3, 4, 6), (64, 1000)])
+def test_stochastic_depth(table, shape, dtype, rate):
+    x, branch, dy = (numbers(int(np.prod(shape)), dtype, seed).reshape(shape) for seed in range(3))
+    counter = np.array([2**40 + 3], "uint64")
+    places = (shape[0],) + (1,) * (len(shape) - 1)
+    outputs = {"y": np.empty_like(x), "mask": np.empty(places, bool)}
+    given = [x, branch, counter]
+    for one, other in both(table, StochasticDepth.forward, given, outputs, rate=rate, key=(0xFEDCBA98, 7)):
+        same(one, other)
+    mask = np.random.default_rng(1).random(places) < 0.5
+    for wanted in (["dbranch"], ["dx", "dbranch"], ["dx"], []):
+        outputs = {name: np.empty_like(x) for name in wanted}
+        for one, other in both(table, StochasticDepth.backward, [dy, mask], outputs, rate=rate):
+            same(one, other)
+
+
+@needs_native
+def test_stochastic_depth_is_computed_by_compiled_code(table):
+    x, branch = (numbers(30, "float32", seed).reshape(6, 5) for seed in range(2))
+    counter = np.zeros(1, "uint64")
+    y, mask = np.empty_like(x), np.empty((6, 1), bool)
+    forward, backward = table[StochasticDepth.forward].compiled, table[StochasticDepth.backward].compiled
+    assert forward(x, branch, counter, y=y, mask=mask, rate=0.5, key=(1, 2))
+    assert backward(x, mask, dbranch=y, rate=0.5)
+    assert not forward(x[:, ::2], branch[:, ::2], counter, y=y, mask=mask, rate=0.5, key=(1, 2))
 
 
 OPTIMIZERS = {

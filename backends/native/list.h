@@ -45,6 +45,7 @@ enum { HOST, ELEMENTS, PACKS, MAP, MAP_2, CELLS_0, CELLS_1, CELLS, BINARY, ROWS_
     _(copy, 2, HOST) _(fill, 2, PACKS) _(count, 1, ONCE) _(round_to, 4, FLOATS)                                        \
     _(sgd, 7, PACKS) _(adagrad, 6, PACKS) _(rmsprop, 10, PACKS) _(adam, 13, PACKS)                                     \
     _(nadam, 13, PACKS) _(lion, 7, PACKS)                                                                              \
+    _(masked_rows, 5, ELEMENTS)                                                                                        \
     CURVE_KERNELS(_, relu, 0) CURVE_KERNELS(_, leaky_relu, 1) CURVE_KERNELS(_, elu, 1) CURVE_KERNELS(_, sigmoid, 0)    \
     CURVE_KERNELS(_, tanh, 0) CURVE_KERNELS(_, gelu, 0) CURVE_KERNELS(_, silu, 0) CURVE_KERNELS(_, softplus, 0)
 

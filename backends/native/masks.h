@@ -10,6 +10,24 @@ CLONED void NAME(masked)(const Call *c, int64_t first, int64_t last)
     for (int64_t i = first; i < last; i++) y[i] = NAME(masked_by)(x[i], mask[i], scale);
 }
 
+/* y = x + branch mask scale, with a word of the mask for each row; without x where that is NULL. */
+CLONED void NAME(masked_rows)(const Call *c, int64_t first, int64_t last)
+{
+    const REAL *x = c->arrays[0], *branch = c->arrays[1];
+    const unsigned char *mask = c->arrays[2];
+    REAL *y = c->arrays[3], scale = (REAL)value_of(c->numbers);
+    const int64_t size = c->sizes[0];
+    for (int64_t i = first; i < last;) {
+        const int64_t row = i / size, end = (row + 1) * size < last ? (row + 1) * size : last;
+        const unsigned char kept = mask[row];
+        if (x == NULL) {
+            for (; i < end; i++) y[i] = NAME(masked_by)(branch[i], kept, scale);
+        } else {
+            for (; i < end; i++) y[i] = x[i] + NAME(masked_by)(branch[i], kept, scale);
+        }
+    }
+}
+
 #else
 
 #ifdef ON_DEVICE
@@ -94,6 +112,21 @@ static int take_masked(PyObject *const *objects, Given *given, Call *call)
     call->arrays[2] = call->arrays[1] == NULL ? NULL : reals(given, objects[3], 1, &size);
     if (call->arrays[2] == NULL || !number(given, objects[2], call->numbers)) return 0;
     RANGE(call, given, masked, size, 2);
+    return 1;
+}
+
+/* masked_rows(x or None, branch, mask, scale, y): y = x + branch mask scale, a word of the mask a row. */
+static int take_masked_rows(PyObject *const *objects, Given *given, Call *call)
+{
+    int64_t size = -1, rows = -1;
+    call->arrays[1] = reals(given, objects[1], 0, &size);
+    call->arrays[3] = call->arrays[1] == NULL ? NULL : reals(given, objects[4], 1, &size);
+    call->arrays[2] = call->arrays[3] == NULL ? NULL : bytes(given, objects[2], 0, &rows);
+    if (call->arrays[2] == NULL || size % rows != 0 || !number(given, objects[3], call->numbers)) return 0;
+    call->arrays[0] = objects[0] == Py_None ? NULL : reals(given, objects[0], 0, &size);
+    if (call->arrays[0] == NULL && objects[0] != Py_None) return 0;
+    call->sizes[0] = size / rows;
+    RANGE(call, given, masked_rows, size, 2);
     return 1;
 }
 

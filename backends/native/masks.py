@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from backends.kernels.dropout import Dropout, advance, scale
+from backends.kernels.dropout import Dropout, StochasticDepth, advance, scale
 from backends.kernels.pair import Array
 from backends.native.table import kernels, replaces
 
@@ -16,6 +16,19 @@ def _dropout(x: Array, counter: Array, *, y: Array, mask: Array, rate: float, ke
 @replaces(Dropout.backward)
 def _dropout_gradient(dy: Array, mask: Array, *, dx: Array, rate: float) -> Any:
     return kernels.masked(dy, mask, scale(rate), dx)
+
+
+@replaces(StochasticDepth.forward)
+def _stochastic_depth(
+    x: Array, branch: Array, counter: Array, *, y: Array, mask: Array, rate: float, key: tuple[int, int]
+) -> Any:
+    drawn = kernels.keep_mask(mask, counter, *key, int((1 - rate) * 2**32))
+    return drawn and kernels.masked_rows(x, branch, mask, scale(rate), y)
+
+
+@replaces(StochasticDepth.backward)
+def _stochastic_depth_gradient(dy: Array, mask: Array, *, dx: Array | None, dbranch: Array | None, rate: float) -> Any:
+    return dx is None and dbranch is not None and kernels.masked_rows(None, dy, mask, scale(rate), dbranch)
 
 
 @replaces(advance)

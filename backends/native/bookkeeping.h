@@ -118,3 +118,47 @@ static PyObject *extent(PyObject *self, PyObject *array)
     PyBuffer_Release(&found);
     return Py_BuildValue("LL", start, end);
 }
+
+/* Put the arrays among a value's parts into a list, and what may be or hold one besides into another. */
+static int gather_arrays(PyObject *type, PyObject *value, PyObject *arrays, PyObject *others)
+{
+    if ((PyObject *)Py_TYPE(value) == type) return PyList_Append(arrays, value);
+    if (value == Py_None || PyFloat_Check(value) || PyLong_Check(value) || PyUnicode_Check(value)) return 0;
+    if (PyTuple_Check(value)) {
+        for (Py_ssize_t i = 0; i < PyTuple_Size(value); i++) {
+            if (gather_arrays(type, PyTuple_GetItem(value, i), arrays, others) < 0) return -1;
+        }
+        return 0;
+    }
+    if (PyList_Check(value)) {
+        for (Py_ssize_t i = 0; i < PyList_Size(value); i++) {
+            if (gather_arrays(type, PyList_GetItem(value, i), arrays, others) < 0) return -1;
+        }
+        return 0;
+    }
+    if (PyDict_Check(value)) {
+        PyObject *key, *part;
+        Py_ssize_t place = 0;
+        while (PyDict_Next(value, &place, &key, &part)) {
+            if (gather_arrays(type, part, arrays, others) < 0) return -1;
+        }
+        return 0;
+    }
+    return PyList_Append(others, value);
+}
+
+/* arrays_within(array class, value) -> (its arrays, what Python has to look at). */
+static PyObject *arrays_within(PyObject *self, PyObject *const *given, Py_ssize_t count)
+{
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "arrays_within: wrong number of arguments");
+        return NULL;
+    }
+    PyObject *arrays = PyList_New(0), *others = PyList_New(0), *answer = NULL;
+    if (arrays != NULL && others != NULL && gather_arrays(given[0], given[1], arrays, others) == 0) {
+        answer = PyTuple_Pack(2, arrays, others);
+    }
+    Py_XDECREF(arrays);
+    Py_XDECREF(others);
+    return answer;
+}

@@ -109,6 +109,7 @@ static PyObject *use(PyObject *self, PyObject *arguments)
 static PyMethodDef functions[] = {
     KERNELS(ENTRY)
     {"advance", (PyCFunction)(void (*)(void))advance, METH_FASTCALL, NULL},
+    {"arrays_within", (PyCFunction)(void (*)(void))arrays_within, METH_FASTCALL, NULL},
     {"count_step", count_step, METH_O, NULL},
     {"extent", extent, METH_O, NULL},
     {"set_scalars", (PyCFunction)(void (*)(void))set_scalars, METH_FASTCALL, NULL},

@@ -17,7 +17,7 @@ from backends.kernels.linear import Linear, RoundedLinear
 from backends.kernels.pair import Array
 from backends.kernels.reduction import SumTo
 from backends.kernels.shape import Copy
-from engine.recording.memory import Memory, arrays_in, extent, form, is_array, overlap, same_place
+from engine.recording.memory import Memory, arrays_in, extent, form, same_place
 from engine.value import Value
 
 
@@ -29,10 +29,11 @@ class Call:
         function, inputs, options: what is called, and with what.
     """
 
-    __slots__ = ("_extents", "function", "inputs", "number", "options")
+    __slots__ = ("_arrays", "_extents", "function", "inputs", "number", "options")
 
     def __init__(self, number: int, function: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
         self.number, self.function, self.inputs, self.options = number, function, inputs, options
+        self._arrays: list[Array] | None = None
         self._extents: list[tuple[int, int]] | None = None
 
     def changed(
@@ -61,10 +62,12 @@ class Call:
     @property
     def arrays(self) -> list[Array]:
         """Every array that it is known to touch."""
-        described: Any = getattr(getattr(self.function, "__self__", None), "described", tuple)()
-        found = arrays_in((self.inputs, self.options, described))
-        found += [one.array for one in (*self.inputs, *self.options.values()) if isinstance(one, Value)]
-        return [one for one in found if one.size]
+        if self._arrays is None:
+            described: Any = getattr(getattr(self.function, "__self__", None), "described", tuple)()
+            found = arrays_in((self.inputs, self.options, described))
+            found += [one.array for one in (*self.inputs, *self.options.values()) if isinstance(one, Value)]
+            self._arrays = [one for one in found if one.size]
+        return self._arrays
 
     @property
     def extents(self) -> list[tuple[int, int]]:
@@ -85,13 +88,21 @@ class Call:
         return False
 
     def with_array(self, old: Array, new: Array) -> "Call":
-        """The same call with another array in the place of one."""
+        """The same call with another array in the place of one, which it `has`."""
+        place = extent(old)
+        same = {id(one) for one, other in zip(self.arrays, self.extents, strict=True) if other == place}
+        inputs = tuple([new if id(one) in same else one for one in self.inputs])
+        options = {name: new if id(one) in same else one for name, one in self.options.items()}
+        return Call(self.number, self.function, inputs, options)
 
-        def replaced(value: Any) -> Any:
-            return new if is_array(value) and same_place(value, old) else value
-
-        options = {name: replaced(one) for name, one in self.options.items()}
-        return Call(self.number, self.function, tuple([replaced(one) for one in self.inputs]), options)
+    def has(self, array: Array) -> bool:
+        """Whether every array of its that touches this one is this one, as an argument of its own."""
+        start, end = extent(array)
+        plain = [id(one) for one in (*self.inputs, *self.options.values())]
+        for one, (first, last) in zip(self.arrays, self.extents, strict=True):
+            if first < end and start < last and not (id(one) in plain and form(one) == form(array) and first == start):
+                return False
+        return True
 
 
 class Joined:
@@ -129,7 +140,7 @@ def without_copies(calls: Sequence[Call], buffers: Memory, pinned: Memory) -> li
             continue
         users = touching(kept, source)
         last = next(place for place, call in enumerate(kept) if call.number == copy.number)
-        plain = all(kept[place].kernel is not None and _holds_itself(kept[place], source) for place in users)
+        plain = all(kept[place].kernel is not None and kept[place].has(source) for place in users)
         if not plain or users[-1] != last or len(users) < 2:
             continue
         if any(call.touches(target) for call in kept[users[0] : last]):
@@ -138,13 +149,6 @@ def without_copies(calls: Sequence[Call], buffers: Memory, pinned: Memory) -> li
             kept[place] = kept[place].with_array(source, target)
         del kept[last]
     return kept
-
-
-def _holds_itself(call: Call, array: Array) -> bool:
-    """Whether every array of a call that touches this one is this one, as an argument of its own."""
-    plain = [one for one in (*call.inputs, *call.options.values()) if is_array(one)]
-    inside = [one for one in call.arrays if overlap(one, array)]
-    return all(same_place(one, array) and any(one is other for other in plain) for one in inside)
 
 
 # -- neighbours ------------------------------------------------------------------------------------------

@@ -14,7 +14,9 @@ PLAIN = (bool, int, float, complex, str, bytes, type(None))
 LEAVES = frozenset((*PLAIN, type(None), ModuleType))  # hold no array; asked for an interface, a module looks long
 NO_ARRAYS = LEAVES | {tuple, list, dict, slice}
 
-_extent = getattr(native.kernels, "extent", None)  # the same in compiled C
+# The same in compiled C, where there is one.
+_extent = getattr(native.kernels, "extent", None)
+_arrays_within = getattr(native.kernels, "arrays_within", None)
 
 
 def is_array(value: Any) -> bool:
@@ -69,21 +71,29 @@ class Memory:
         self._stretches: list[tuple[int, int, int]] = []
         self._longest = 0
         self._asked: dict[tuple[int, int], tuple[int, int] | None] = {}  # what `holder` has answered
+        self._known: dict[int, tuple[int, int]] = {}  # what `find` says of these arrays themselves, by identity
 
     def add(self, array: Array) -> None:
         """Know an array's memory; what lies within known memory is known already."""
+        if array not in self:
+            self.add_new(array)
+
+    def add_new(self, array: Array) -> None:
+        """The same of an array that has memory of its own."""
         start, end = extent(array)
-        if self.holder(start, end) is not None:
-            return
         place = bisect.bisect(self._starts, start)
         self._starts.insert(place, start)
         self._stretches.insert(place, (start, end, len(self.arrays)))
         self._longest = max(self._longest, end - start)
+        self._known[id(array)] = len(self.arrays), 0 if array.flags.c_contiguous else address(array) - start
         self.arrays.append(array)
         self._asked.clear()
 
     def find(self, array: Array) -> tuple[int, int] | None:
         """Which known array holds this one, and how many bytes after its start; None where none does."""
+        known = self._known.get(id(array))
+        if known is not None:
+            return known
         start, end = extent(array)
         found = self.holder(start, end)
         if found is None:
@@ -109,7 +119,7 @@ class Memory:
         return None
 
     def __contains__(self, array: Array) -> bool:
-        return self.holder(*extent(array)) is not None
+        return id(array) in self._known or self.holder(*extent(array)) is not None
 
     def nbytes(self) -> int:
         """How many bytes all of them hold."""
@@ -118,8 +128,14 @@ class Memory:
 
 def arrays_in(value: Any) -> list[Array]:
     """Every array among the arguments of a call."""
-    found: list[Array] = []
-    _gather(value, found)
+    if _arrays_within is None:
+        found: list[Array] = []
+        _gather(value, found)
+        return found
+    found, others = _arrays_within(np.ndarray, value)
+    for one in others:
+        if type(one) is not ModuleType:
+            _gather(one, found)
     return found
 
 

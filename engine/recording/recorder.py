@@ -117,7 +117,7 @@ class Recorder:
         def watched_empty(shape: Any, dtype: Any) -> Array:
             array = empty(shape, dtype)
             if self.listens():
-                self.buffers.add(array)
+                self.buffers.add_new(array)
             return array
 
         def watched_asarray(values: Any, dtype: Any = None) -> Array:

@@ -26,14 +26,14 @@ def share(calls: Sequence[Call], buffers: Memory, pinned: Memory) -> tuple[list[
     places, size = _packed(movable, buffers)
     arena = np.empty(size + ALIGNMENT, np.uint8)
     arena = arena[-address(arena) % ALIGNMENT :][:size]
-    moved = {number: arena[start:] for number, start in places.items()}
     left = Memory()
     for number, array in enumerate(buffers.arrays):
-        if (number in uses and number not in moved) or array in pinned:
+        if (number in uses and number not in places) or array in pinned:
             left.add(array)
     if size:
         left.add(arena)
-    return [_on(call, buffers, moved) for call in calls], left
+    moves = _Moves(buffers, places, arena)
+    return [moves.call(call) for call in calls], left
 
 
 def _uses(calls: Sequence[Call], buffers: Memory) -> dict[int, tuple[int, int, bool]]:
@@ -74,31 +74,47 @@ def _span(array: Array) -> int:
     return -(-(high - low) // ALIGNMENT) * ALIGNMENT
 
 
-def _on(call: Call, buffers: Memory, moved: dict[int, Array]) -> Call:
-    """A call on the moved arrays."""
-    for start, end in call.extents:
-        found = buffers.holder(start, end)
-        if found is not None and found[0] in moved:
-            break
-    else:
-        return call
-    inputs = tuple([_replaced(one, buffers, moved) for one in call.inputs])
-    options = {name: _replaced(one, buffers, moved) for name, one in call.options.items()}
-    return Call(call.number, call.function, inputs, options)
+class _Moves:
+    """Arrays that share memory, in the place of those that had their own.
 
+    Args:
+        buffers: which these are.
+        places: where each begins that moves, by its number.
+        arena: the memory that they share.
+    """
 
-def _replaced(value: object, buffers: Memory, moved: dict[int, Array]) -> object:
-    # No function within `_on`: one that calls itself would keep all buffers until Python looks for garbage.
-    if isinstance(value, np.ndarray):
-        found = buffers.find(value)
-        if found is None or found[0] not in moved:
-            return value
-        memory = moved[found[0]]
-        return np.ndarray(value.shape, value.dtype, memory.data, found[1], value.strides)
-    if isinstance(value, tuple):
-        return tuple(_replaced(one, buffers, moved) for one in value)
-    if isinstance(value, list):
-        return [_replaced(one, buffers, moved) for one in value]
-    if isinstance(value, slice):
-        return slice(*(_replaced(one, buffers, moved) for one in (value.start, value.stop, value.step)))
-    return value
+    def __init__(self, buffers: Memory, places: dict[int, int], arena: Array) -> None:
+        self.buffers, self.places, self.memory = buffers, places, arena.data
+        self._made: dict[int, tuple[Array, Array]] = {}  # by identity: the array, and what takes its place
+
+    def call(self, call: Call) -> Call:
+        """A call on the moved arrays."""
+        for start, end in call.extents:
+            found = self.buffers.holder(start, end)
+            if found is not None and found[0] in self.places:
+                break
+        else:
+            return call
+        options = {name: self._replaced(one) for name, one in call.options.items()}
+        return Call(call.number, call.function, tuple([self._replaced(one) for one in call.inputs]), options)
+
+    def _replaced(self, value: object) -> object:
+        if isinstance(value, np.ndarray):
+            known = self._made.get(id(value))
+            if known is None:
+                known = self._made[id(value)] = value, self._moved(value)
+            return known[1]
+        if isinstance(value, tuple):
+            return tuple([self._replaced(one) for one in value])
+        if isinstance(value, list):
+            return [self._replaced(one) for one in value]
+        if isinstance(value, slice):
+            return slice(*(self._replaced(one) for one in (value.start, value.stop, value.step)))
+        return value
+
+    def _moved(self, array: Array) -> Array:
+        found = self.buffers.find(array)
+        if found is None or found[0] not in self.places:
+            return array
+        start = self.places[found[0]] + found[1]
+        return np.ndarray(array.shape, array.dtype, self.memory, start, array.strides)

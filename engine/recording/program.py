@@ -101,6 +101,7 @@ class Program:
                 backend=backend,
                 guards=guards,
                 equal=equal,
+                settings=self.settings,
                 finals=self.finals,
                 output=output,
                 leave=self._leave,

@@ -29,6 +29,7 @@ class Quick:
         count: how many arguments there are.
         backend: of the tensors.
         guards, equal: (owner, attribute, value): must be that very object, or equal to it.
+        settings: (group, {name: value}): the group's settings of these names must be equal.
         finals: (owner, attribute, value): set afterwards.
         output: an array to be copied into a new Tensor, or a function that makes what is returned.
         leave: called with the number of the recorded call that raised.
@@ -42,6 +43,7 @@ class Quick:
     backend: Backend
     guards: Sequence[State]
     equal: Sequence[State]
+    settings: Sequence[tuple[Any, dict[str, Any]]]
     finals: Sequence[State]
     output: Array | Callable[[], Any]
     leave: Callable[[int], None]
@@ -91,7 +93,12 @@ class Quick:
             for owner, attribute, value in self.equal:
                 if getattr(owner, attribute) != value:
                     return False
-        except AttributeError:
+            for group, constants in self.settings:
+                settings = group.settings
+                for name, value in constants.items():
+                    if settings[name] != value:
+                        return False
+        except (AttributeError, KeyError):
             return False
         return True
 

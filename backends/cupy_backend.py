@@ -111,7 +111,7 @@ class CupyBackend(Backend):
         overrides = self.fused.overrides() | self.products.overrides() | self.tensor_cores.overrides()
         super().__init__("cupy", f"cuda:{index}", cupy, overrides)
         self.index = index
-        self.graphs = os.environ.get("ENGINE_CUDA_GRAPHS") == "1"
+        self.graphs = self.graphs_wanted()
         self._current = cupy.cuda.runtime.getDevice
         self._use = cupy.cuda.Device(index).use
 
@@ -170,6 +170,17 @@ class CupyBackend(Backend):
         self._activate()
         self.xp.cuda.get_current_stream().synchronize()
 
+    @staticmethod
+    def graphs_wanted() -> bool:
+        """Whether launches are to be kept as graphs."""
+        return os.environ.get("ENGINE_CUDA_GRAPHS") != "0"
+
+    def graphs_described(self) -> str:
+        """What a person wants to know of graphs."""
+        if not self.graphs:
+            return "switched off by ENGINE_CUDA_GRAPHS=0"
+        return "in use; each is first compared with its kernels one by one"
+
     def graph(self, run: Callable[[], None]) -> Callable[[], None] | None:
         """A CUDA graph of what ``run`` launches, captured from a stream of its own; it is launched on the current one.
 
@@ -181,8 +192,8 @@ class CupyBackend(Backend):
         stream, pool = cuda.Stream(non_blocking=True), cuda.MemoryPool()
         captured = None
         with stream, cuda.using_allocator(pool.malloc):
-            stream.begin_capture()
             try:
+                stream.begin_capture()
                 run()
                 whole = True
             except (
@@ -223,7 +234,7 @@ class CupyBackend(Backend):
             "kernels": "CuPy",
             "fused kernels": self.fused.describe(),
             "matrix products": self.products.describe(),
-            "graphs": "in use" if self.graphs else "not in use (ENGINE_CUDA_GRAPHS=1 has steps launched so)",
+            "graphs": self.graphs_described(),
             "rounded products": f"as float32: {self.tensor_cores.problem}"
             if self.tensor_cores.problem
             else "on tensor cores, by cuBLAS",

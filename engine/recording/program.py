@@ -13,6 +13,7 @@ from engine.recording.joining import Call, joined, without_copies, without_work
 from engine.recording.launches import WARM, graphing, launched
 from engine.recording.memory import PLAIN, Memory, arrays_in
 from engine.recording.recorder import Recorder
+from engine.recording.unrolling import Unrolled, unrolled
 from engine.recording.workspace import share
 from engine.tensor import Tensor
 
@@ -23,6 +24,7 @@ class Program:
     Attributes:
         calls: in order; as they were recorded, until `prepare` was called.
         bound: what runs them.
+        many: what takes many steps of it on a GPU, once that was asked for; None where nothing does.
         buffers: the arrays that a replay computes anew.
         nbytes: what these hold.
         used: when it was last replayed, as a count of calls.
@@ -37,6 +39,9 @@ class Program:
         self.settings, self.counts = recorder.settings, recorder.counts
         self.finals, self.events = list(recorder.finals.values()), recorder.events
         self.bound: Bound | None = None
+        self.many: Unrolled | None = None
+        self._asked = False
+        self._size: int | None = None
         self.mismatches = 0
         self.used = self.replays = 0
 
@@ -96,6 +101,25 @@ class Program:
             self.output.value if single else functools.partial(self.output.build, ()),
             lambda entry: self._leave(numbers[entry]),
         )
+
+    def unrolled(self) -> Unrolled | None:
+        """What takes many steps at once on a GPU, where it is ready for that; None where there is no such thing."""
+        if self.replays <= WARM:
+            return None
+        if not self._asked or (self.many is not None and self.many.problem is None and not self.many.holds()):
+            self._release_many()
+            self.many, self._asked = unrolled(self, self._size), True
+        return None if self.many is None or self.many.problem is not None else self.many
+
+    def release(self) -> None:
+        """Let go of the data that it is bound to."""
+        self.bound = None
+        self._release_many()
+
+    def _release_many(self) -> None:
+        """Let go of launches of many steps; how many are best is not forgotten."""
+        self._size = self._size if self.many is None else self.many.found()
+        self.many, self._asked = None, False
 
     def _pinned(self) -> Memory:
         """The arrays that others than the calls refer to."""

@@ -6,7 +6,6 @@ What a launch computes is compared with what its calls compute, from the same st
 import functools
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -101,7 +100,7 @@ def gathered(call: Call, backend: Backend, guards: list[Guard]) -> Call:
         return call
     guards.append((owner, "batches", batches))
     inputs = (backend.xp, batches.arrays[number], rows)
-    return replace(call, function=backend.kernel(Gather.forward), inputs=inputs, options={"y": part})
+    return Call(call.number, backend.kernel(Gather.forward), inputs, {"y": part})
 
 
 def written(call: Call) -> list[Array]:
@@ -169,7 +168,9 @@ def _earliest(setting: Call, calls: Sequence[Call], backend: Backend) -> int:
     while place:
         before = calls[place - 1]
         check = getattr(before.function, "__func__", None) is FINITE
-        if not check and (not is_of(backend, before) or any(before.touches(one) for one in numbers)):
+        counts = counts_only(before) and not waiting_to_count([before])
+        kernel = is_of(backend, before) and not any(before.touches(one) for one in numbers)
+        if not (check or counts or kernel):
             break
         place -= 1
     return place

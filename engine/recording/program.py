@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import backends
 from backends import native
@@ -13,9 +13,11 @@ from engine.recording.joining import Call, joined, without_copies, without_work
 from engine.recording.launches import WARM, graphing, launched
 from engine.recording.memory import PLAIN, Memory, arrays_in
 from engine.recording.recorder import Recorder
-from engine.recording.unrolling import Unrolled, unrolled
 from engine.recording.workspace import share
 from engine.tensor import Tensor
+
+if TYPE_CHECKING:
+    from engine.recording.unrolling import Unrolled
 
 
 class Program:
@@ -102,11 +104,13 @@ class Program:
             lambda entry: self._leave(numbers[entry]),
         )
 
-    def unrolled(self) -> Unrolled | None:
+    def unrolled(self) -> "Unrolled | None":
         """What takes many steps at once on a GPU, where it is ready for that; None where there is no such thing."""
         if self.replays <= WARM:
             return None
         if not self._asked or (self.many is not None and self.many.problem is None and not self.many.holds()):
+            from engine.recording.unrolling import unrolled  # a CPU needs none of it
+
             self._release_many()
             self.many, self._asked = unrolled(self, self._size), True
         return None if self.many is None or self.many.problem is not None else self.many

@@ -152,6 +152,18 @@ def test_without_room_for_copies_the_calls_serve(monkeypatch):
     assert backend.launches == 0
 
 
+def test_the_memory_of_large_copies_is_given_back(monkeypatch):
+    backend = GraphingBackend()
+    plugged(backend, monkeypatch)
+    given = []
+    monkeypatch.setattr(backend, "give_back", lambda: given.append(backend.launches))
+    compare(backend.device, **RELU)
+    assert given == []
+    monkeypatch.setattr(launches, "MUCH", 100)
+    compare(backend.device, **RELU)
+    assert len(given) == launches.PROOFS
+
+
 def test_a_launch_that_fails_is_not_tried_again(monkeypatch):
     def fail(steps):
         raise RuntimeError("cudaErrorLaunchFailure")

@@ -330,6 +330,16 @@ def test_where_a_step_changes_much_memory_steps_are_taken_one_by_one(fake, noted
     assert noted[0].launched == []
 
 
+def test_where_there_is_no_room_steps_are_taken_one_by_one(fake, noted, monkeypatch):
+    def full(many, block):
+        raise MemoryError("64 MiB")
+
+    monkeypatch.setattr(unrolling.Unrolled, "_copies", full)
+    both(fake.device)
+    assert noted[0].launched == []
+    assert noted[0].problem is not None
+
+
 def test_where_somebody_listens_steps_are_taken_one_by_one(fake, noted):
     class Ear(en.Callback):
         def batch_end(self, trainer, batch, loss):

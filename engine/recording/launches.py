@@ -28,6 +28,9 @@ WARM = 1
 PROOFS = 2
 """How often a launch is compared with its calls before it serves: of other batches, from other weights."""
 
+MUCH = 1 << 28
+"""Bytes of copies that are not left to the device's allocator once a launch was compared."""
+
 Guard = tuple[Any, str, Any]
 Begins = dict[int, list[Array]]  # by a call's identity, the buffers that hold nothing before it
 
@@ -247,6 +250,9 @@ class Launch:
         self.proofs += 1
         if self.problem is not None:
             after.put_back()
+        if sum(int(one.nbytes) for one in self._written) > MUCH:
+            del before, after
+            self.backend.give_back()
 
     def _compare(self, before: Kept, after: Kept, altered: bool) -> None:
         """Run the calls, then the launch from where they began; note what differs."""

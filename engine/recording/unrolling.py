@@ -23,7 +23,7 @@ from engine.recording.hooks import _count_step
 from engine.recording.joining import Call
 from engine.recording.kept import Kept, once
 from engine.recording.launches import Guard, beginnings, gathered, graphing, is_of, launch_of
-from engine.recording.memory import PLAIN, is_array, overlap
+from engine.recording.memory import PLAIN, extent, is_array, overlap
 from engine.tensor import Tensor
 from engine.value import note_changes
 
@@ -194,7 +194,7 @@ class Block:
         numbers: for each of the plan's settings, its numbers in each step.
         ring: for each of the plan's results, what it is after each step.
         launch: the steps; None where the device cannot keep them as one launch.
-        before: room for what they change.
+        state: what they change besides these.
     """
 
     def __init__(self, plan: Plan, size: int) -> None:
@@ -210,8 +210,6 @@ class Block:
         lasting = [] if self.launch is None else self.launch.lasting()
         own = once([*self.rows, *self.numbers, *self.ring])
         self.state = [one for one in lasting if not any(overlap(one, other) for other in own)]
-        small = sum(int(one.nbytes) for one in self.state) <= LARGEST
-        self.before = Kept(backend, self.state) if small else None
 
     def _step(self, step: int) -> list[Call]:
         """The kernels of one step, on its own rows, numbers and results."""
@@ -298,6 +296,7 @@ class Unrolled:
         self.size = SIZES[0] if size is None else size
         self.seconds: dict[int, list[float]] = {}
         self._blocks: dict[int, Block | None] = {}
+        self._room: dict[Any, tuple[Kept, Kept]] = {}  # for copies of a state, by where it lies
         self._sizes = iter(SIZES)
         self._trying = next(self._sizes) if size is None else None
 
@@ -354,14 +353,22 @@ class Unrolled:
     def _made(self, size: int) -> Block | None:
         try:
             block = Block(self.plan, size)
+            if block.launch is not None and sum(int(one.nbytes) for one in block.state) <= LARGEST:
+                self._copies(block)
+                return block
         except Exception as error:
             if self.backend.shortage(error) is None:
                 raise
-            block = None
-        kept = block is not None and block.launch is not None and block.before is not None
-        if not kept and size == SIZES[0]:
+        if size == SIZES[0]:
             self.problem = "what a step does cannot be kept as one launch, or changes too much memory"
-        return block if kept else None
+        return None
+
+    def _copies(self, block: Block) -> tuple[Kept, Kept]:
+        """Room for two copies of what a block changes, which is the same for blocks of all sizes."""
+        places = tuple(extent(one) for one in block.state)
+        if places not in self._room:
+            self._room[places] = Kept(self.backend, block.state), Kept(self.backend, block.state)
+        return self._room[places]
 
     def _note(self, size: int, seconds: float) -> None:
         """A size was timed; a larger one is tried as long as each saves enough of the time of the one before."""
@@ -377,13 +384,13 @@ class Unrolled:
     # -- steps -----------------------------------------------------------------------------------------
 
     def _begin(self, block: Block) -> Kept:
-        assert block.before is not None
+        before, _ = self._copies(block)
         for call in self.plan.first:
             call.function()
         for tally in self.plan.tallies:
             tally.begin()
-        block.before.take()
-        return block.before
+        before.take()
+        return before
 
     def _launch(self, block: Block, part: Sequence[Array], steps: int) -> list["np.ndarray[Any, Any]"]:
         """Launch so many steps; each result of the plan after each of them. Here alone the host waits."""
@@ -420,7 +427,7 @@ class Unrolled:
         before = self._begin(block)
         try:
             found, *_ = self._launch(block, part, len(outputs))
-            after = Kept(self.backend, block.state)
+            _, after = self._copies(block)
             after.take()
         finally:
             before.put_back()

@@ -53,10 +53,10 @@ def trained(backend: Any, widths: tuple[int, ...], batch: int, record: bool, opt
 
 def run(backend: Any) -> list[dict[str, Any]]:
     """Each case."""
-    from engine.recording import unrolling
+    from engine.recording import blocks
 
     rows = []
-    original = unrolling.Unrolled
+    original = blocks.Blocks
     for name, widths, batch, options in CASES:
         made: list[Any] = []
 
@@ -67,7 +67,7 @@ def run(backend: Any) -> list[dict[str, Any]]:
 
         row: dict[str, Any] = {"case": name, "net": "-".join(map(str, widths)), "batch": batch}
         try:
-            unrolling.Unrolled = Noted  # type: ignore[misc]
+            blocks.Blocks = Noted  # type: ignore[misc]
             with warnings.catch_warnings(record=True) as told:
                 warnings.simplefilter("always")
                 eager, recorded = (trained(backend, widths, batch, record, options) for record in (False, True))
@@ -87,7 +87,7 @@ def run(backend: Any) -> list[dict[str, Any]]:
             if wrong is not None:
                 row["error"] = wrong
         finally:
-            unrolling.Unrolled = original  # type: ignore[misc]
+            blocks.Blocks = original  # type: ignore[misc]
         rows.append(row)
         if not row["ok"]:
             print(f"  DIFFERS  {name}: {row['error']}", flush=True)

@@ -18,7 +18,7 @@ from fake_device import FakeBackend, GraphingBackend
 from backends import cuda, cupy_backend
 from backends.devices import _backends
 from bench import cuda as bench_cuda
-from engine.recording import unrolling
+from engine.recording import blocks
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "check_gpu.py"
@@ -267,7 +267,7 @@ def graphing(script, monkeypatch):
     monkeypatch.setattr(script._many, "STEPS", 40)
     monkeypatch.setattr(script._many, "EPOCHS", 3)
     monkeypatch.setattr(script._many, "CASES", script._many.CASES[1:3])
-    monkeypatch.setattr(unrolling, "TIMED", 4)
+    monkeypatch.setattr(blocks, "TIMED", 4)
     some = [one for one in parity.cases() if one.name in ("layer Tanh", "optimizer LBFGS")]
     monkeypatch.setattr(parity, "cases", lambda: some)
     backend = GraphingBackend()
@@ -284,7 +284,7 @@ def test_graphs_are_told_of(script, graphing):
     assert script._replays.rows(rows)[1][1][-2:] == ["1", "ok"]
     rows = script._many.run(graphing)
     assert [row["ok"] for row in rows] == [True, True]
-    assert all(row["steps_of_a_graph"] in unrolling.SIZES and row["microseconds"]["1"] > 0 for row in rows)
+    assert all(row["steps_of_a_graph"] in blocks.SIZES and row["microseconds"]["1"] > 0 for row in rows)
     assert re.fullmatch(r"Adam, clipping.*: \d+; batch norm, dropout: \d+", script._many.summary(rows))
 
 

@@ -62,7 +62,7 @@ PARTS = {
 
 @pytest.mark.parametrize("name", PARTS)
 def test_a_trainers_step_is_two_launches_and_one_look_at_the_gradients(name, device, monkeypatch):
-    """What is clipped, penalized, averaged is in them; many steps at a time have no such look (test_unrolling.py)."""
+    """What is clipped, penalized, averaged is in them; many steps at a time have no such look (test_blocks.py)."""
     en.seed(0)
     model = rich()
     optimizer = en.Adam(model.parameters(), 0.01)

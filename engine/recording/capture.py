@@ -191,7 +191,7 @@ class Capture(Generic[P, R]):
         given: list[Any] = []
         key = (autodiff.mode.enabled, signature(tuple(parts), given), None)
         for program in self._programs.get(key, ()):
-            many = program.unrolled() if program.holds() and all(type(one) is Tensor for one in given) else None
+            many = program.blocks() if program.holds() and all(type(one) is Tensor for one in given) else None
             if many is not None:
                 self._calls += 1
                 program.used = self._calls

@@ -17,7 +17,7 @@ from engine.recording.workspace import share
 from engine.tensor import Tensor
 
 if TYPE_CHECKING:
-    from engine.recording.unrolling import Unrolled
+    from engine.recording.blocks import Blocks
 
 
 class Program:
@@ -41,7 +41,7 @@ class Program:
         self.settings, self.counts = recorder.settings, recorder.counts
         self.finals, self.events = list(recorder.finals.values()), recorder.events
         self.bound: Bound | None = None
-        self.many: Unrolled | None = None
+        self.many: Blocks | None = None
         self._asked = False
         self._size: int | None = None
         self.mismatches = 0
@@ -104,15 +104,15 @@ class Program:
             lambda entry: self._leave(numbers[entry]),
         )
 
-    def unrolled(self) -> "Unrolled | None":
+    def blocks(self) -> "Blocks | None":
         """What takes many steps at once on a GPU, where it is ready for that; None where there is no such thing."""
         if self.replays <= WARM:
             return None
         if not self._asked or (self.many is not None and self.many.problem is None and not self.many.holds()):
-            from engine.recording.unrolling import unrolled  # a CPU needs none of it
+            from engine.recording.blocks import blocks_of  # a CPU needs none of it
 
             self._release_many()
-            self.many, self._asked = unrolled(self, self._size), True
+            self.many, self._asked = blocks_of(self, self._size), True
         return None if self.many is None or self.many.problem is not None else self.many
 
     def release(self) -> None:

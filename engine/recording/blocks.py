@@ -1,7 +1,7 @@
 """How are many steps of a GPU's program one launch? Each on rows and numbers of its own; nobody waits in between.
 
 A `Plan` says what a step of a program is: kernels, what they read that differs from step to step, what is to be looked
-at afterwards. A `Block` is some such steps as one launch. `Unrolled` takes steps by blocks, of the size that is best.
+at afterwards. A `Block` is some such steps as one launch. `Blocks` takes steps by blocks, of the size that is best.
 """
 
 import time
@@ -277,7 +277,7 @@ def _is_plain(one: Input, backend: Backend) -> bool:
     )
 
 
-class Unrolled:
+class Blocks:
     """Steps of a program by launches of many.
 
     Each size of launch proves itself twice over: against its kernels one by one, and against the program's own replays,
@@ -448,10 +448,10 @@ class Unrolled:
             outputs[step] = self.backend.to_host(one.array)
 
 
-def unrolled(program: Any, size: int | None) -> Unrolled | None:
+def blocks_of(program: Any, size: int | None) -> Blocks | None:
     """Many steps of a program at once, by launches of a size that is known; None where no device can launch them so."""
     for backend in graphing():
         plan = Plan(program, backend)
         if plan.whole:
-            return Unrolled(program, plan, size)
+            return Blocks(program, plan, size)
     return None

@@ -15,7 +15,7 @@ import engine as en
 from backends import cuda
 from backends.devices import _backends
 from engine import training_step
-from engine.recording import unrolling
+from engine.recording import blocks
 
 BATCH, STEPS = 4, 44
 
@@ -23,9 +23,9 @@ BATCH, STEPS = 4, 44
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
     """Sizes that are tried within a few steps, on a machine of any speed, and the largest is taken."""
-    monkeypatch.setattr(unrolling, "SIZES", (1, 3, 8))
-    monkeypatch.setattr(unrolling, "TIMED", 8)
-    monkeypatch.setattr(unrolling, "GAIN", math.inf)
+    monkeypatch.setattr(blocks, "SIZES", (1, 3, 8))
+    monkeypatch.setattr(blocks, "TIMED", 8)
+    monkeypatch.setattr(blocks, "GAIN", math.inf)
     monkeypatch.setattr(training_step, "CALL_SECONDS", 1000.0)
 
 
@@ -61,7 +61,7 @@ def noted(monkeypatch):
     """What takes many steps, in the order in which it was made."""
     made = []
 
-    class Noted(unrolling.Unrolled):
+    class Noted(blocks.Blocks):
         def __init__(self, *given):
             super().__init__(*given)
             self.launched = []
@@ -71,7 +71,7 @@ def noted(monkeypatch):
             super()._take(block, part, outputs)
             self.launched.append((block.size, len(outputs)))
 
-    monkeypatch.setattr(unrolling, "Unrolled", Noted)
+    monkeypatch.setattr(blocks, "Blocks", Noted)
     return made
 
 
@@ -138,8 +138,8 @@ def test_the_same_bits(name, device, noted, request):
     if "cublaslt" in request.node.name and "precision" in PARTS[name]:
         return  # such products are NumPy's matmul there, which is not captured
     assert many.problem is None
-    assert many.size == max(unrolling.SIZES)
-    assert {size for size, _ in many.launched} == set(unrolling.SIZES)
+    assert many.size == max(blocks.SIZES)
+    assert {size for size, _ in many.launched} == set(blocks.SIZES)
     assert any(steps > 2 * size for size, steps in many.launched)
 
 
@@ -200,8 +200,8 @@ def test_a_rest_is_taken_by_launches_of_one_step(fake, noted):
 def test_the_size_is_the_least_that_is_about_as_fast_as_the_next(saving, size, monkeypatch):
     """A launch costs `saving`, a step 1 less that."""
     monkeypatch.undo()
-    many = unrolling.Unrolled.__new__(unrolling.Unrolled)
-    many.seconds, many.size, many._sizes = {}, 1, iter(unrolling.SIZES)
+    many = blocks.Blocks.__new__(blocks.Blocks)
+    many.seconds, many.size, many._sizes = {}, 1, iter(blocks.SIZES)
     many._trying = next(many._sizes)
     while many._trying is not None:
         one = many._trying
@@ -309,13 +309,13 @@ def test_a_wrong_launch_of_many_steps_is_found_out(monkeypatch, noted):
 
 @pytest.mark.parametrize("what", ["rows", "numbers"])
 def test_steps_on_another_steps_rows_or_numbers_are_found_out(what, fake, noted, monkeypatch):
-    original = unrolling.Block.load
+    original = blocks.Block.load
 
     def load(block, rows, numbers, known):
         turned = [one[::-1] for one in (rows if what == "rows" else numbers)]
         original(block, turned if what == "rows" else rows, turned if what == "numbers" else numbers, known)
 
-    monkeypatch.setattr(unrolling.Block, "load", load)
+    monkeypatch.setattr(blocks.Block, "load", load)
     with pytest.warns(
         RuntimeWarning, match="3 steps in one CUDA graph did not compute what they do one by one on fake"
     ):
@@ -324,7 +324,7 @@ def test_steps_on_another_steps_rows_or_numbers_are_found_out(what, fake, noted,
 
 
 def test_where_a_step_changes_much_memory_steps_are_taken_one_by_one(fake, noted, monkeypatch):
-    monkeypatch.setattr(unrolling, "LARGEST", 100)
+    monkeypatch.setattr(blocks, "LARGEST", 100)
     both(fake.device)
     assert "changes too much memory" in noted[0].problem
     assert noted[0].launched == []
@@ -334,7 +334,7 @@ def test_where_there_is_no_room_steps_are_taken_one_by_one(fake, noted, monkeypa
     def full(many, block):
         raise MemoryError("64 MiB")
 
-    monkeypatch.setattr(unrolling.Unrolled, "_copies", full)
+    monkeypatch.setattr(blocks.Blocks, "_copies", full)
     both(fake.device)
     assert noted[0].launched == []
     assert noted[0].problem is not None

@@ -7,6 +7,7 @@ import numpy as np
 
 from backends.errors import OutOfMemoryError
 from backends.kernels.pair import Array, Namespace
+from backends.lane import Lane
 
 Kernel = Callable[..., None]
 
@@ -71,6 +72,10 @@ class Backend:
         """The elements in another shape: a view, or a copy where their order in memory does not allow one."""
         return array.reshape(shape)
 
+    def rounded_type(self, precision: str) -> str:
+        """The type in which this device's kernels keep numbers that were rounded to ``precision`` for a product."""
+        return "float32"
+
     def to_host(self, array: Array) -> "np.ndarray[Any, Any]":
         """The array as a NumPy array: the only way out of the device. Not a copy where the array is NumPy's already."""
         raise NotImplementedError  # every device has its own way; a Backend without one is not usable
@@ -84,6 +89,32 @@ class Backend:
 
     def graph(self, run: Callable[[], None]) -> Callable[[], None] | None:
         """All that ``run`` asks of the device as one launch, which is not made yet; None where it cannot be kept so."""
+        return None
+
+    def definition(self, function: Kernel) -> Kernel:
+        """What a function of this device computes: the other way round than `kernel`."""
+        return next((one for one, other in self.overrides.items() if other == function), function)
+
+    def biased(
+        self, linear: tuple[Array, Array, Array], total: Array, definition: Kernel, options: dict[str, Any]
+    ) -> Kernel | None:
+        """What computes an activation of x w + b where total is x w: called with (xp, total, b), and its options.
+
+        total becomes x w + b, and may be the result y. None where the device adds the bias by other ways.
+        """
+        return None
+
+    def summed(
+        self, product: tuple[Array, Array | None], dx: Array, db: Array, definition: Kernel, options: dict[str, Any]
+    ) -> Kernel | None:
+        """What computes an activation's gradient dx, and its sum over the rows into the further option db.
+
+        None where the device sums it up by other ways. The product that comes after is dw = x^T dx.
+        """
+        return None
+
+    def lane(self) -> Lane | None:
+        """A way for data to come beside what the device computes; None where there is no such way."""
         return None
 
     def memory(self) -> dict[str, int]:

@@ -1,9 +1,10 @@
 """Which library multiplies matrices on the CPU, with which of its kernels, and why?
 
 NumPy's wheels bring an OpenBLAS, which chooses kernels for the processor. The compiled kernels call its products
-directly, without NumPy's checks, and share its threads, so that no two kinds of threads wait for work at once.
+directly, without NumPy's checks, and share its threads, so that no two kinds of threads wait for work at once. On
+processors with AVX-512 they multiply by themselves, in tiles, whatever these are faster at.
 
-    ENGINE_BLAS=openblas | mkl | numpy      openblas: NumPy's own (the default)
+    ENGINE_BLAS=openblas | mkl | numpy      openblas: NumPy's own, for all products but thin ones
                                             mkl: Intel's, from the extra `mkl` (the default on Intel's where installed)
                                             numpy: NumPy's matmul, called as a user would
 """
@@ -32,6 +33,7 @@ class Blas:
         sgemm, dgemm: addresses of its products with 64-bit sizes; 0 where it has none.
         crew: the address of OpenBLAS's gotoblas_pthread, which runs a function on several of its threads.
         threads: the address of a function that tells how many threads it uses.
+        tiles: whether the compiled kernels may multiply by themselves what they are faster at.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Blas:
     dgemm: int = 0
     crew: int = 0
     threads: int = 0
+    tiles: bool = False
 
 
 _found: Blas | None = None
@@ -57,6 +60,7 @@ def _choose() -> Blas:
     wanted = os.environ.get("ENGINE_BLAS", "")
     if wanted not in ("", *CHOICES):
         _warn(f"ENGINE_BLAS: {wanted!r} was given; it is {', '.join(CHOICES[:-1])} or {CHOICES[-1]}. It is ignored.")
+        wanted = ""
     if wanted == "numpy":
         return Blas(_numpys(), "ENGINE_BLAS=numpy: its matmul is called")
     if wanted == "mkl" or (not wanted and _vendor() == "GenuineIntel"):
@@ -66,7 +70,10 @@ def _choose() -> Blas:
             return found
         if wanted:
             _warn('ENGINE_BLAS: mkl is not installed, OpenBLAS is used. pip install "chalkgrad[mkl]".')
-    return _openblas() or Blas(_numpys(), "NumPy's has no functions that can be called directly: its matmul is called")
+    found = _openblas()
+    if found is not None:
+        found.tiles = not wanted
+    return found or Blas(_numpys(), "NumPy's has no functions that can be called directly: its matmul is called")
 
 
 def _warn(text: str) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import functools
 import importlib.metadata
 import os
 import re
@@ -12,11 +13,14 @@ from typing import Any
 import numpy as np
 
 from backends.backend import Backend, Kernel
+from backends.cuda import lane
+from backends.cuda.joined import Joins, by_events
 from backends.cuda.launch import Fused
 from backends.cuda.products import Products
+from backends.cuda.rounded import RoundedProducts
 from backends.errors import DeviceError, OutOfMemoryError
 from backends.kernels.pair import Array
-from backends.tensor_cores import TensorCores
+from backends.lane import Lane
 
 
 def driver_version() -> int | None:
@@ -106,14 +110,19 @@ class CupyBackend(Backend):
         if index >= found:
             names = ", ".join(f"cuda:{known}" for known in range(found))
             raise DeviceError(f"device cuda:{index} does not exist; this machine has {names}.")
-        self.fused, self.tensor_cores = Fused(cupy, index), TensorCores(cupy, index)
-        self.products = Products(cupy, index, self.fused.overrides(), self.empty)
-        overrides = self.fused.overrides() | self.products.overrides() | self.tensor_cores.overrides()
+        self.fused = Fused(cupy, index)
+        table = self.fused.overrides()
+        self.products = Products(cupy, index, table, self.empty)
+        self.rounded = RoundedProducts(cupy, index, self.products, table)
+        overrides = table | self.products.overrides() | self.rounded.overrides()
         super().__init__("cupy", f"cuda:{index}", cupy, overrides)
         self.index = index
         self.graphs = self.graphs_wanted()
         self._current = cupy.cuda.runtime.getDevice
         self._use = cupy.cuda.Device(index).use
+        self._lane: Lane | None = None
+        self.joins = Joins(cupy, table, self.products, self.empty, functools.partial(by_events, cupy))
+        self.biased, self.summed = self.joins.biased, self.joins.summed  # type: ignore[method-assign]  # they do the same
 
     def _activate(self) -> None:
         # CuPy allocates and launches on the thread's current GPU, whatever the arrays say.
@@ -157,6 +166,9 @@ class CupyBackend(Backend):
             r"([\d,]+) bytes", str(error)
         )  # "Out of memory allocating 1,024 bytes (allocated so far: ..."
         return self._full(float(asked[1].replace(",", ""))) if asked else f"{self.device} is out of memory: {error}."
+
+    def rounded_type(self, precision: str) -> str:
+        return self.rounded.kept_in(precision)
 
     def to_host(self, array: Array) -> "np.ndarray[Any, Any]":
         self._activate()
@@ -211,6 +223,12 @@ class CupyBackend(Backend):
 
         return launch
 
+    def lane(self) -> Lane | None:
+        if self._lane is None and lane.problem() is None:
+            made = functools.partial(CupyBackend.empty, self)  # no recording takes them for arrays that it computes
+            self._lane = lane.CudaLane(self.xp, self._activate, made)
+        return self._lane
+
     def memory(self) -> dict[str, int]:
         self._activate()
         free, _ = self.xp.cuda.runtime.memGetInfo()
@@ -234,8 +252,8 @@ class CupyBackend(Backend):
             "kernels": "CuPy",
             "fused kernels": self.fused.describe(),
             "matrix products": self.products.describe(),
+            "joined kernels": self.joins.describe(),
             "graphs": self.graphs_described(),
-            "rounded products": f"as float32: {self.tensor_cores.problem}"
-            if self.tensor_cores.problem
-            else "on tensor cores, by cuBLAS",
+            "batches from the host": lane.problem() or "copied while the one before is used, by a stream of their own",
+            "rounded products": self.rounded.describe(),
         }

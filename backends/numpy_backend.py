@@ -5,19 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from backends import native
+from backends import native, numpy_kernels
 from backends.backend import Backend
 from backends.blas import blas
-from backends.kernels.pair import Array, Namespace
-from backends.kernels.shape import Gather
+from backends.kernels.pair import Array
 
 
 class NumpyBackend(Backend):
     """The CPU: arrays are NumPy's, and the host is the device."""
 
     def __init__(self) -> None:
-        native.use(blas())
-        super().__init__("numpy", "cpu", np, {Gather.forward: _gather} | native.overrides())
+        self._tiles = native.use(blas())
+        super().__init__("numpy", "cpu", np, numpy_kernels.TABLE | native.overrides())
         self.empty = np.empty  # type: ignore[method-assign]  # the hot path calls NumPy's own function, without a frame
 
     def to_host(self, array: Array) -> "np.ndarray[Any, Any]":
@@ -32,10 +31,7 @@ class NumpyBackend(Backend):
             "arrays": f"NumPy {np.__version__}",
             "processor": platform.processor() or platform.machine(),
             "BLAS": f"{blas().name} ({blas().why})",
+            "products": "in tiles of compiled C; few columns by the BLAS" if self._tiles else "by the BLAS",
             "kernels": "NumPy",
             "compiled C": native.problem() or "in use",
         }
-
-
-def _gather(xp: Namespace, x: Array, rows: Array, *, y: Array) -> None:
-    x.take(rows, 0, y, "clip")  # without "clip" NumPy gathers into an array of its own first

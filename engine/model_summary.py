@@ -124,8 +124,9 @@ class Summary:
         """What a training holds at the most while its recorded steps are replayed, by optimizer.
 
         Parameters, gradients and states, what the optimizer works in, and the recorded step; in place of that what an
-        eager step takes, where none can be recorded. Not in it: the data set, what a kernel allocates for itself, and
-        what is held for a moment more while the first step is recorded, when no memory is used again yet.
+        eager step takes, where none can be recorded. Not in it: the data set, or, on a GPU that does not hold it, the
+        batch that was copied there and the next; what a kernel allocates for itself; and what is held for a moment more
+        while the first step is recorded, when no memory is used again yet.
         """
         step = self.peak_activation_bytes if self.step_bytes is None else self.step_bytes
         fixed = self.parameter_bytes + self.gradient_bytes + step

@@ -57,6 +57,6 @@ def _fitting(trainer: "Trainer", batches: Batches) -> int | None:
         told = summary(trainer.model, shape or (1,), batch_size=MANY, dtype=trainer.dtype)
     except Exception:  # for a model whose inputs are of another kind, or where there is no room even for this
         return None
-    each = max(told.step_bytes or 0, told.peak_activation_bytes) / MANY
+    each = max(told.step_bytes or 0, told.peak_activation_bytes) / MANY + batches.bytes_beside()
     room = SHARE * (known["free"] + known["held"] - known["used"])
     return 0 if room < each else 1 << (int(room / each).bit_length() - 1)

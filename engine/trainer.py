@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -251,10 +252,11 @@ class Trainer:
             if together is not None:
                 self._many(together, so_far)
             else:
-                for group in self._training_step.groups(self.accumulate):
-                    if so_far.batches and self.stop_reason is not None:
-                        break
-                    self._group(group, so_far)
+                with contextlib.closing(self._training_step.groups(self.accumulate)) as groups:
+                    for group in groups:
+                        if so_far.batches and self.stop_reason is not None:
+                            break
+                        self._group(group, so_far)
         self._so_far = None
         values = {"loss": so_far.total / so_far.counted}
         values.update({name: metric.result() for name, metric in self._metrics.items()})
@@ -356,9 +358,9 @@ class Trainer:
         for metric in held.values():
             metric.reset()
         total = counted = 0.0
-        with self._mode(training=False):
-            for batch in batches:
-                value, count = self._judge(batch, held, watch)
+        with self._mode(training=False), contextlib.closing(iter(batches)) as all_of_them:
+            judge = functools.partial(self._judge, held=held, watch=watch)
+            for value, count in map(judge, all_of_them):  # nobody keeps a batch while the next one comes
                 total, counted = total + value * self._share(count), counted + count
         return {"loss": total / counted, **{name: metric.result() for name, metric in held.items()}}
 
@@ -379,8 +381,8 @@ class Trainer:
             raise DataError(f"Trainer.predict: {type(x).__name__} was given; give the samples alone, such as data.x.")
         source = x.numpy() if isinstance(x, Tensor) else x
         batches = Batches(source, batch_size, shuffle=False, device=self.backend, dtype=self.dtype)
-        with enough(self, batches), self._mode(training=False):
-            outputs = [self._inference.output(one) for one in batches]
+        with enough(self, batches), self._mode(training=False), contextlib.closing(iter(batches)) as all_of_them:
+            outputs = list(map(self._inference.output, all_of_them))
             return np.concatenate([self.backend.to_host(one.array) for one in outputs])
 
     @contextlib.contextmanager

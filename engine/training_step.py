@@ -1,7 +1,9 @@
 """How is one step of a training taken, or many? Recorded where that may be; each whole, or not at all."""
 
+import contextlib
+import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,18 +116,14 @@ class TrainingStep:
             elif count == self._at_once and time.perf_counter() - began < CALL_SECONDS / 2:
                 self._at_once = min(2 * count, MOST_TOGETHER)
 
-    def groups(self, size: int) -> Iterator[list[Item]]:
+    def groups(self, size: int) -> Generator[list[Item], None, None]:
         """A pass over the batches, ``size`` of them at a time; the last group has what is left."""
         batches = self._gatherer.given()
-        items: Iterator[Any] = ((rows,) for rows in batches.rows()) if self._gathers else iter(batches)
-        group: list[Item] = []
-        for item in items:
-            group.append(item)
-            if len(group) == size:
+        items: Generator[Any, None, None] = ((rows,) for rows in batches.rows()) if self._gathers else iter(batches)
+        with contextlib.closing(items):  # a pass that ends early lets go of what is on its way
+            while group := list(itertools.islice(items, size)):
                 yield group
-                group = []
-        if group:
-            yield group
+                group.clear()  # its memory may be the next one's
 
     def run(self, trainer: "Trainer", group: list[Item]) -> list[tuple[float, float]]:
         """One optimizer step over one batch or several: (loss, how much it counts) of each.

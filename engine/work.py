@@ -21,7 +21,8 @@ model does not need; that of a parameter only where it is trained.
     StochasticDepth   3 an element                 2 an element, 1 more for x       y and a mask of a byte a sample
     Flatten           0                            0                                0: it shares x's memory
 
-A linear map whose operands are rounded (tf32, bfloat16, float16) keeps its rounded input and weight as well.
+A linear map whose operands are rounded (tf32, bfloat16, float16) keeps its rounded input and weight as well, in the
+type that its device has for them.
 
 Random numbers, indices, rounding and copies are not counted. Only its author knows the work of another layer: it has no
 rule.
@@ -30,6 +31,8 @@ rule.
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from engine.layers.activation import Activation, Softmax
 from engine.layers.container import Flatten, Residual
@@ -82,8 +85,11 @@ def _linear_map(layer: Any, call: Call, outputs: int) -> Work:
     bias = 0 if layer.bias is None else outputs
     backward = product * (call.to_input + _trained(layer.weight)) + bias * _trained(layer.bias)
     rows = call.elements // layer.out_features
-    rounded = 0 if layer.precision == layer.weight.dtype else layer.in_features * (rows + outputs)
-    return rows * (product + bias), rows * backward, (rows * outputs + rounded) * call.itemsize
+    rounded = 0
+    if layer.precision != layer.weight.dtype:
+        kept = np.dtype(layer.weight.backend.rounded_type(layer.precision))
+        rounded = layer.in_features * (rows + outputs) * kept.itemsize
+    return rows * (product + bias), rows * backward, rows * outputs * call.itemsize + rounded
 
 
 def _linear(layer: Any, call: Call) -> Work:

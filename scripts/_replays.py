@@ -5,20 +5,19 @@ from typing import Any
 
 TITLE = "replays beside eager steps"
 ABOUT = (
-    "Recorded steps of every layer, loss and optimizer, called one by one and launched as CUDA graphs: the same bits "
-    "as eager ones, after all that a replay computes anew was overwritten with NaN. Of graphs, how many a step is, and "
-    "which kernels are called between them."
+    "Recorded steps of every layer, loss, optimizer and precision, called one by one and launched as CUDA graphs: the "
+    "same bits as eager ones, after all that a replay computes anew was overwritten with NaN. Of graphs, how many a "
+    "step is, and which kernels are called between them."
 )
 
 
 def run(backend: Any) -> list[dict[str, Any]]:
     """Each case by calls, then by graphs."""
-    import parity
     import replays
 
     rows = []
     before = backend.graphs
-    for case in parity.cases():
+    for case in replays.cases():
         for graphs in (False, True):
             row: dict[str, Any] = {"case": case.name, "how": "graphs" if graphs else "calls"}
             backend.graphs = graphs

@@ -13,7 +13,7 @@ import pytest
 from fake_device import FakeBackend
 
 import backends
-from backends import cupy_backend
+from backends import cupy_backend, numpy_kernels
 from backends.devices import _backends
 from backends.numpy_backend import NumpyBackend
 from engine import commands
@@ -94,6 +94,19 @@ def definitions_alone():
     before = dict(table)
     table.clear()
     yield
+    table.update(before)
+
+
+@pytest.fixture
+def without_compiler(monkeypatch):
+    """The CPU as it is where nothing was compiled."""
+    monkeypatch.setenv("ENGINE_NATIVE", "0")
+    table = backends.get("cpu").overrides
+    before = dict(table)
+    table.clear()
+    table.update(numpy_kernels.TABLE)
+    yield
+    table.clear()
     table.update(before)
 
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { SUCCESS = 0, NOT_INITIALIZED = 1, INVALID = 7, FAILED = 13, UNSUPPORTED = 15 };
+enum { DEFAULT = 1, BIAS = 4, BGRADA = 256 };
 enum { MAGIC = 0x4c54, ALGORITHMS = 4, OPERATION = 11, LAYOUT = 12, PREFERENCE = 13, HANDLE = 14 };
 
 typedef struct {
@@ -47,14 +48,16 @@ typedef struct {
 /* What tests set: */
 int64_t fake_version = 120901;
 int64_t fake_create = SUCCESS;                       /* how cublasLtCreate ends */
-int64_t fake_cost[2][ALGORITHMS] = {{4, 3, 2, 1}, {4, 3, 2, 1}}; /* of each algorithm, without and with a bias */
+int64_t fake_cost[2][ALGORITHMS] = {{4, 3, 2, 1}, {4, 3, 2, 1}}; /* of each algorithm, without and with an epilogue */
+int64_t fake_cost_of_odd = 0;                        /* more, where columns of 16 bits do not begin at whole 16 bytes */
 int64_t fake_runs[ALGORITHMS] = {1, 1, 1, 1};        /* whether it does not fail when it is run */
 int64_t fake_states[ALGORITHMS] = {0, 0, 0, 0};      /* what heuristics say of each */
-int64_t fake_epilogue_types = 1;                     /* 1: a bias for float alone; 3: for double, too; 0: for none */
+int64_t fake_epilogue_types = 1;                     /* 1: for float alone; 3: for double, too; 0: for none */
+int64_t fake_kinds = 31;                             /* which of KINDS there are, the first one's bit being 1 */
 /* What they read: */
 int64_t fake_clock = 0, fake_products = 0, fake_queries = 0, fake_made = 0, fake_preferences = 0;
 int64_t fake_last = -1, fake_last_stream = -1, fake_last_workspace = 0, fake_last_size = 0, fake_with_bias = 0;
-int64_t fake_bias_puts = 0;
+int64_t fake_bias_puts = 0, fake_with_sums = 0, fake_kind = -1, fake_odd = 0;
 
 static int handle = HANDLE;
 
@@ -153,6 +156,24 @@ static const uint64_t ALIGNED[ALGORITHMS] = {4, 16, 16, 256};       /* of every 
 
 static uint64_t stored(const Layout *layout) { return layout->order == 0 ? layout->rows : layout->columns; }
 
+/* Of operands, result (cudaDataType), sums (cublasComputeType_t). */
+enum { SINGLE = 0, DOUBLE = 1, HALF = 2, BRAIN = 14 };
+static const int KINDS[][3] = {{SINGLE, SINGLE, 68}, {DOUBLE, DOUBLE, 70}, {SINGLE, SINGLE, 77}, {BRAIN, SINGLE, 68},
+                               {HALF, SINGLE, 68}};
+
+/* Which kind of product it is; -1 for none. alpha and beta are of the result's type. */
+static int kind_of(const Operation *o, const Layout *a, const Layout *b, const Layout *c, const Layout *d)
+{
+    for (int i = 0; i < 5; i++) {
+        const int *kind = KINDS[i];
+        if (a->type == kind[0] && b->type == kind[0] && c->type == kind[1] && d->type == kind[1] &&
+            o->scale == kind[1] && o->compute == kind[2]) {
+            return (fake_kinds >> i) & 1 ? i : -1;
+        }
+    }
+    return -1;
+}
+
 /* Whether operation and layouts fit together. */
 static int fits(const Operation *operation, const Layout *a, const Layout *b, const Layout *c, const Layout *d)
 {
@@ -161,19 +182,20 @@ static int fits(const Operation *operation, const Layout *a, const Layout *b, co
     for (int i = 0; i < 4; i++) {
         if (all[i] == NULL || all[i]->kind != LAYOUT || all[i]->rows == 0 || all[i]->columns == 0) return INVALID;
         if (all[i]->leading < (int64_t)stored(all[i]) || all[i]->count != d->count || all[i]->count < 1) return INVALID;
-        if (all[i]->type != operation->scale || all[i]->order < 0 || all[i]->order > 1) return UNSUPPORTED;
+        if (all[i]->order < 0 || all[i]->order > 1) return UNSUPPORTED;
     }
-    if (operation->compute != (operation->scale == 0 ? 68 : operation->scale == 1 ? 70 : -1)) return UNSUPPORTED;
+    if (kind_of(operation, a, b, c, d) < 0) return UNSUPPORTED;
     uint64_t rows = operation->turned[0] ? a->columns : a->rows, inner = operation->turned[0] ? a->rows : a->columns;
     uint64_t columns = operation->turned[1] ? b->rows : b->columns;
     if (inner != (operation->turned[1] ? b->columns : b->rows)) return INVALID;
     if (rows != d->rows || columns != d->columns || rows != c->rows || columns != c->columns) return INVALID;
     if (d->count > 1 && d->step == 0) return INVALID;
-    if (operation->epilogue == 4) {
+    if (operation->epilogue == BIAS || operation->epilogue == BGRADA) {
         if (operation->bias == NULL) return INVALID;
+        if (operation->epilogue == BGRADA && d->count > 1) return UNSUPPORTED;
         return (fake_epilogue_types >> operation->scale) & 1 ? SUCCESS : UNSUPPORTED;
     }
-    return operation->epilogue == 1 ? SUCCESS : UNSUPPORTED;
+    return operation->epilogue == DEFAULT ? SUCCESS : UNSUPPORTED;
 }
 
 static void describe(Found *found, int number)
@@ -225,28 +247,65 @@ static int64_t place(const Layout *layout, int64_t row, int64_t column)
     return layout->order == 0 ? column * layout->leading + row : row * layout->leading + column;
 }
 
+static int64_t size_of(int type) { return type == SINGLE ? 4 : type == DOUBLE ? 8 : 2; }
+
+/* Number i of an array, whatever its type: all are floats or doubles. */
+static double at(const void *array, int type, int64_t i)
+{
+    if (type == DOUBLE) return ((const double *)array)[i];
+    if (type == SINGLE) return ((const float *)array)[i];
+    const uint32_t bits = ((const uint16_t *)array)[i];
+    uint32_t wide = bits << 16;
+    if (type == HALF) {
+        const uint32_t exponent = bits >> 10 & 31, fraction = bits & 1023;
+        if (exponent == 0) return (bits >> 15 ? -1.0 : 1.0) * fraction / (1 << 24);
+        wide = bits >> 15 << 31 | (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13;
+    }
+    float value;
+    memcpy(&value, &wide, 4);
+    return value;
+}
+
+/* What tensor cores read of a float that is to be one of tf32: nobody may lose bits there. */
+static int fits_tf32(double value)
+{
+    uint32_t bits;
+    const float single = (float)value;
+    memcpy(&bits, &single, 4);
+    return value != value || (bits & 0x1fff) == 0;
+}
+
 #define PRODUCT(REAL)                                                                                                  \
-    static void product_##REAL(const Operation *o, REAL alpha, const REAL *a, const Layout *la, const REAL *b,         \
-                               const Layout *lb, REAL beta, const REAL *c, const Layout *lc, REAL *d, const Layout *ld) \
+    static int product_##REAL(const Operation *o, REAL alpha, const void *a, const Layout *la, const void *b,          \
+                              const Layout *lb, REAL beta, const REAL *c, const Layout *lc, REAL *d, const Layout *ld)  \
     {                                                                                                                  \
         int64_t inner = (int64_t)(o->turned[0] ? la->rows : la->columns);                                              \
         for (int64_t i = 0; i < (int64_t)ld->rows; i++) {                                                              \
+            REAL row = 0;                                                                                              \
             for (int64_t j = 0; j < (int64_t)ld->columns; j++) {                                                       \
                 REAL sum = 0;                                                                                          \
                 for (int64_t k = 0; k < inner; k++) {                                                                  \
-                    REAL one = a[o->turned[0] ? place(la, k, i) : place(la, i, k)];                                    \
-                    sum += one * b[o->turned[1] ? place(lb, j, k) : place(lb, k, j)];                                  \
+                    REAL one = (REAL)at(a, la->type, o->turned[0] ? place(la, k, i) : place(la, i, k));                \
+                    REAL two = (REAL)at(b, lb->type, o->turned[1] ? place(lb, j, k) : place(lb, k, j));                \
+                    if (o->compute == 77 && !(fits_tf32(one) && fits_tf32(two))) return INVALID;                       \
+                    sum += one * two;                                                                                  \
+                    row += j == 0 ? one : 0;                                                                           \
                 }                                                                                                      \
                 sum *= alpha;                                                                                          \
                 if (beta != 0) sum += beta * c[place(lc, i, j)];                                                       \
-                if (o->epilogue == 4) sum += ((const REAL *)o->bias)[i];                                               \
+                if (o->epilogue == BIAS) sum += ((const REAL *)o->bias)[i];                                            \
                 d[place(ld, i, j)] = sum;                                                                              \
             }                                                                                                          \
+            if (o->epilogue == BGRADA) ((REAL *)o->bias)[i] = row;                                                     \
         }                                                                                                              \
+        return SUCCESS;                                                                                                \
     }
 
 PRODUCT(float)
 PRODUCT(double)
+
+/* Whether a matrix of 16-bit numbers, or the result beside such, has columns that begin anywhere. */
+static int odd(const Layout *layout) { return layout->leading * size_of(layout->type) % 16 != 0; }
 
 int cublasLtMatmul(void *given, void *made, const void *alpha, const void *a, void *la, const void *b, void *lb,
                    const void *beta, const void *c, void *lc, void *d, void *ld, const Algorithm *algorithm,
@@ -264,22 +323,25 @@ int cublasLtMatmul(void *given, void *made, const void *alpha, const void *a, vo
     if (places == 0 || places % ALIGNED[number]) return UNSUPPORTED;
     if (!fake_runs[number]) return FAILED;
     if (NEEDS[number]) memset(workspace, 0x7f, NEEDS[number]);
-    int64_t width = o->scale == 0 ? sizeof(float) : sizeof(double);
-    for (int32_t i = 0; i < D->count; i++) {
-        const char *one = (const char *)a + i * A->step * width, *two = (const char *)b + i * B->step * width;
-        const char *three = (const char *)c + i * C->step * width;
-        char *four = (char *)d + i * D->step * width;
-        if (o->scale == 0) {
-            product_float(o, *(const float *)alpha, (const void *)one, A, (const void *)two, B, *(const float *)beta,
-                          (const void *)three, C, (void *)four, D);
+    for (int32_t i = 0; i < D->count && status == SUCCESS; i++) {
+        const char *one = (const char *)a + i * A->step * size_of(A->type);
+        const char *two = (const char *)b + i * B->step * size_of(B->type);
+        const char *three = (const char *)c + i * C->step * size_of(C->type);
+        char *four = (char *)d + i * D->step * size_of(D->type);
+        if (o->scale == SINGLE) {
+            status = product_float(o, *(const float *)alpha, one, A, two, B, *(const float *)beta, (const void *)three,
+                                   C, (void *)four, D);
         } else {
-            product_double(o, *(const double *)alpha, (const void *)one, A, (const void *)two, B,
-                           *(const double *)beta, (const void *)three, C, (void *)four, D);
+            status = product_double(o, *(const double *)alpha, one, A, two, B, *(const double *)beta,
+                                    (const void *)three, C, (void *)four, D);
         }
     }
     fake_products++;
-    fake_clock += fake_cost[o->epilogue == 4][number];
-    fake_last = number, fake_last_stream = (int64_t)(intptr_t)stream, fake_with_bias = o->epilogue == 4;
+    fake_kind = kind_of(o, A, B, C, D);
+    fake_odd = fake_kind > 1 && (odd(A) || odd(B) || odd(D));
+    fake_clock += fake_cost[o->epilogue != DEFAULT][number] + (fake_odd ? fake_cost_of_odd : 0);
+    fake_last = number, fake_last_stream = (int64_t)(intptr_t)stream;
+    fake_with_bias = o->epilogue == BIAS, fake_with_sums = o->epilogue == BGRADA;
     fake_last_workspace = (int64_t)(intptr_t)workspace, fake_last_size = (int64_t)size;
-    return SUCCESS;
+    return status;
 }

@@ -12,11 +12,13 @@ from typing import Any
 
 import fake_device
 import numpy as np
-from fake_device import FakeArray, FakeNamespace
+from fake_device import FakeArray, FakeBackend, FakeNamespace
 
 from backends.cuda.cublaslt import Library
 from backends.cuda.products import Products
+from backends.cuda.rounded import RoundedProducts
 from backends.kernels.arithmetic import Add
+from backends.kernels.reduction import Sum
 
 SOURCE = Path(__file__).resolve().parent / "fake_cublaslt.c"
 COMPILER = shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")
@@ -66,6 +68,7 @@ class Machine:
     Attributes:
         stream, capturing, capability, name, runtime: what it says of itself.
         added: how many kernels it ran for biases; each takes `adding` of the clock.
+        summed: how many it ran for their gradients; each takes `summing`.
         users: the threads that made it theirs.
     """
 
@@ -74,7 +77,7 @@ class Machine:
         shutil.copy(library, copy)
         self.loaded = ctypes.CDLL(str(copy))
         self.stream, self.capturing, self.capability, self.name, self.runtime = 0, False, "90", b"Fake GPU", 12090
-        self.added, self.adding = 0, 0
+        self.added, self.adding, self.summed, self.summing = 0, 0, 0, 0
         self.users: list[int] = []
         self.pool: list[FakeArray] = []
         self.cupy: Any = FakeNamespace()
@@ -100,7 +103,7 @@ class Machine:
         self.variable(name).value = value
 
     def costs(self, plain: tuple[int, ...], biased: tuple[int, ...] = (4, 3, 2, 1)) -> None:
-        """What the algorithms cost."""
+        """What the algorithms cost; `biased` is with a bias, or its gradient."""
         (ctypes.c_int64 * 8).in_dll(self.loaded, "fake_cost")[:] = (*plain, *biased)
 
     def each(self, name: str, *values: int) -> None:
@@ -112,10 +115,19 @@ class Machine:
         self["clock"] += self.adding
         xp.add(a, b, out=y)
 
+    def sum(self, xp: Any, x: Any, *, y: Any, axis: int, keepdims: bool) -> None:
+        self.summed += 1
+        self["clock"] += self.summing
+        Sum.forward(xp, x, y=y, axis=axis, keepdims=keepdims)
+
     def products(self, **options: Any) -> Products:
         """The products of this GPU."""
         options = {"find": lambda major: self.library()} | options
-        return Products(self.cupy, 0, {Add.forward: self.add}, self.empty, **options)
+        return Products(self.cupy, 0, {Add.forward: self.add, Sum.forward: self.sum}, self.empty, **options)
+
+    def rounded(self, table: Any = None, **options: Any) -> RoundedProducts:
+        """The products of rounded numbers; ``table`` has the GPU's kernels."""
+        return RoundedProducts(self.cupy, 0, self.products(**options), {} if table is None else table)
 
     def library(self) -> Library:
         """The fake cuBLASLt; what is multiplied while the fake device captures is so whenever the graph is launched."""
@@ -140,6 +152,18 @@ class Machine:
         if self.is_capturing():
             self.pool.append(made)
         return made
+
+
+class Backend(FakeBackend):
+    """A fake GPU whose products are this machine's, those of rounded numbers as well."""
+
+    def __init__(self, machine: Machine, table: Any = None) -> None:
+        self.rounded = machine.rounded(table)
+        products = self.rounded.products.overrides()
+        super().__init__(({} if table is None else table) | products | self.rounded.overrides())
+
+    def rounded_type(self, precision: str) -> str:
+        return self.rounded.kept_in(precision)
 
 
 def numbers(shape: Any, dtype: str, seed: int = 0) -> np.ndarray:

@@ -5,11 +5,13 @@ a device to the host, or mix the two, raises a TypeError: float(), int(), bool()
 NumPy's own functions, and a NumPy array as the operand of a fake one.
 """
 
+import threading
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
 from backends import Backend
+from backends.lane import Lane
 
 NUMBER = 7  # of the fake GPU: no machine that runs the tests has so many
 
@@ -217,11 +219,61 @@ class FakeNamespace:
         return FakeArray(np.array(values._host if isinstance(values, FakeArray) else values, dtype))
 
 
+class FakeLane(Lane):
+    """Copies that take as long as they may: until somebody waits for them, nobody may write to staging memory.
+
+    The arrays hold no number before the device is told to follow, and staging memory holds none afterwards.
+
+    Attributes:
+        sent, under_way: how many batches were sent, and those of them that nobody has waited for.
+    """
+
+    def __init__(self, backend):
+        self.backend, self.sent, self.under_way, self.lock = backend, 0, {}, threading.Lock()
+
+    def staging(self, size):
+        return np.full(size, 0xFF, "uint8")
+
+    def empty(self, shape, dtype):
+        return self.backend.allocated(shape, dtype)
+
+    def mark(self):
+        return object()
+
+    def send(self, hosts, arrays, after):
+        assert type(after) is object
+        for array in arrays:
+            array._host.fill(np.nan if array.dtype.kind == "f" else 1)
+        with self.lock:
+            self.sent += 1
+            self.under_way[self.sent] = [[host, host.copy(), array] for host, array in zip(hosts, arrays, strict=True)]
+            return self.sent
+
+    def follow(self, mark):
+        for one in self.under_way[mark]:
+            one[-1]._host[...] = one[0].reshape(one[-1].shape)
+            one.pop()
+
+    def wait(self, mark):
+        with self.lock:
+            for host, before, *_ in self.under_way.pop(mark, ()):
+                assert host.tobytes() == before.tobytes(), "staging memory was written to while it was read"
+                host.view("uint8").fill(0xFF)
+
+
 class FakeBackend(Backend):
     """A device named fake:0, whose memory is the host's but whose arrays do not tell."""
 
     def __init__(self, overrides=None):
         super().__init__("fake", "fake:0", FakeNamespace(), overrides)
+        self.to_it = FakeLane(self)
+
+    def lane(self):
+        return self.to_it
+
+    def allocated(self, shape, dtype):
+        """A new array that no recording takes for one that it computes."""
+        return self.xp.empty(shape, dtype)
 
     def to_host(self, array):
         if not isinstance(array, FakeArray):

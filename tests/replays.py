@@ -1,19 +1,36 @@
 """Does a replayed step do what the eager one does? Every layer, loss and optimizer, recorded on a device, bit for bit.
 
 Before each replay all that it should compute anew is overwritten, floats by NaN: what it reads without having written
-it comes out. The cases are those of `parity.py`.
+it comes out. The cases are those of `parity.py`, and one for each precision of products: their operands are rounded, so
+that two devices whose sums differ in the last bit may differ by far more, while a replay has the same bits.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import parity
 from parity import Case
 
 import engine as en
+from backends.kernels.rounding import DROPPED
 from engine.recording.launches import Launch, is_of, launched
 
 STEPS = 8
+
+
+def cases() -> list[Case]:
+    """What is recorded: on odd widths where operands are rounded, whose rows begin anywhere."""
+
+    def rounded(precision: str) -> Case:
+        def model(generator: np.random.Generator) -> en.Layer:
+            layers = en.Linear(parity.INPUTS, 13, generator=generator), en.ReLU(), en.Linear(13, 9, generator=generator)
+            maxout = en.Maxout(9, parity.CLASSES, pieces=2, generator=generator)
+            return en.Sequential(*layers, maxout).to(precision=precision)
+
+        return Case(f"products in {precision}", "precision", model, en.CrossEntropy, parity.sgd, parity.labels)
+
+    return [*parity.cases(), *(rounded(precision) for precision in DROPPED)]
 
 
 @dataclass

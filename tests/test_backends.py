@@ -231,7 +231,8 @@ def test_arrays_go_to_the_device_and_back(backend):
 
 
 def test_the_cpu_describes_itself():
-    assert set(backends.get("cpu").describe()) == {"device", "arrays", "processor", "BLAS", "kernels", "compiled C"}
+    keys = {"device", "arrays", "processor", "BLAS", "products", "kernels", "compiled C"}
+    assert set(backends.get("cpu").describe()) == keys
 
 
 def test_the_contract_alone_is_no_device():

@@ -10,6 +10,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import fake_cublaslt
 import numpy as np
 import parity
 import pytest
@@ -73,6 +74,9 @@ def gpu(script, monkeypatch):
     monkeypatch.setattr(script._many, "EPOCHS", 2)
     monkeypatch.setattr(script._many, "CASES", script._many.CASES[:2])
     monkeypatch.setattr(script._cells, "ROUNDS", 1)
+    monkeypatch.setattr(script._products, "SIZES", ((5, 4, 3),))
+    monkeypatch.setattr(script._products, "call_milliseconds", lambda *call: 1.0)
+    monkeypatch.setattr(script._copies, "NETS", (((4, 3, 2), 5),))
     few = {name: bench_cuda.CONTESTANTS[name] for name in ("eager", "captured")}
     monkeypatch.setattr(bench_cuda, "CONTESTANTS", few)
     monkeypatch.setattr(bench_cuda, "FIXED", bench_cuda.TINY[:1])
@@ -158,15 +162,18 @@ def test_where_everything_passes_the_report_says_so(script, gpu, tmp_path, capsy
         for dtype in ("float64", "float32")
     ]  # fmt: skip
     assert all(row["ok"] and row["difference"] == 0 and row["first_layer"] is None for row in report["parity"])
+    rounded = (f"products in {precision}" for precision in ("tf32", "bfloat16", "float16"))
     assert [(row["case"], row["how"]) for row in report["replays"]] == [
         (case, how)
-        for case in ("layer Tanh", "loss Huber", "optimizer Adam")
+        for case in ("layer Tanh", "loss Huber", "optimizer Adam", *rounded)
         for how in ("calls", "graphs")
     ]  # fmt: skip
     assert all(row["replayed"] > 0 and row["poisoned"] > 0 and row["where"] is None for row in report["replays"])
     assert all(row["launches"] == 0 for row in report["replays"])  # it can keep nothing as a graph
     assert [row["case"] for row in report["many"]] == [one[0] for one in script._many.CASES]
     assert all(row["steps_of_a_graph"] is None for row in report["many"])
+    assert len(report["products"]) == 4 * 2
+    assert {row["way"] for row in report["products"]} == {"the definition"}
     assert [row["cell"] for row in report["cells"]] == ["16x3-10@8/adam"]
     assert report["cells"][0]["microseconds"]["captured"]["median"] > 0
     assert report["cells"][0]["products"] > 0
@@ -208,10 +215,28 @@ def test_a_part_that_breaks_does_not_hide_the_others(script, gpu, tmp_path, monk
     assert script.main(["--output", str(tmp_path)]) == 1
     report = json.loads(next(tmp_path.glob("*.json")).read_text())
     assert all(row["ok"] for row in report["cells"])
-    for part in ("parity", "replays", "many", "training", "timings"):
+    for part in ("parity", "replays", "many", "training", "products", "timings", "copies"):
         assert all("RuntimeError: the card | is\nfull" in row["error"] for row in report[part])
     lines = next(tmp_path.glob("*.md")).read_text().splitlines()
-    assert sum("the card \\| is full" in line for line in lines) == 6 + 6 + 2 + 2 + 1
+    assert sum("the card \\| is full" in line for line in lines) == 6 + 12 + 2 + 2 + 8 + 1 + 1
+
+
+@pytest.mark.parametrize("cost", [0, 100])
+def test_products_are_told_with_their_way(script, machine, monkeypatch, cost):
+    machine["cost_of_odd"] = cost
+    machine.costs((2, 2, 2, 2), (9, 9, 9, 9) if cost else (1, 1, 1, 1))
+    monkeypatch.setattr(script._products, "SIZES", ((6, 8, 3),))
+    backend = fake_cublaslt.Backend(machine)
+    backend.products = backend.rounded.products
+    rows = script._products.run(backend)
+    assert all(row["ok"] and row["teraflops"] > 0 for row in rows)
+    told = [row["way"] for row in rows if row["precision"] in ("float32", "bfloat16")]
+    lie = "rows in longer copies" if cost else "rows as they lie"
+    beside = "the product alone" if cost else "all within"
+    # No row is longer for float32; the gradient of a bias is not within a product of rounded numbers.
+    assert told == [f"rows as they lie, {beside}"] * 2 + [f"{lie}, {beside}", f"{lie}, the product alone"]
+    assert len(script._products.rows(rows)[1]) == len(rows)
+    assert script._products.summary(rows).startswith("float32 up to ")
 
 
 def test_tests_that_failed_fail_the_whole(script, gpu, tmp_path, monkeypatch, capsys):
@@ -238,6 +263,25 @@ def test_a_replay_that_differs_fails_the_whole(script, gpu, tmp_path, monkeypatc
     assert all(row["ok"] for row in report["parity"])
     assert "the loss after step" in next(tmp_path.glob("*.md")).read_text()
     assert "is not the eager step's (graphs)" in capsys.readouterr().out
+
+
+def test_data_that_the_gpu_does_not_hold_is_trained_on_in_three_ways(script, gpu, capsys):
+    sent = gpu.to_it.sent
+    (row,) = script._copies.run(gpu)
+    steps = (script._copies.EPOCHS + 1) * script._copies.BATCHES
+    assert gpu.to_it.sent - sent == steps  # one of the ways
+    assert row["ok"]
+    assert row["where"] == []
+    assert all(row[way] > 0 for way in ("on the GPU", "beside", "before"))
+    assert script._copies.summary([row]).startswith("4-3-2 at 5: on the GPU ")
+    assert script._copies.rows([row])[1][0][-1] == "ok"
+    assert not {"memory", "lane"} & vars(gpu).keys()
+    follow = gpu.to_it.follow
+    gpu.to_it.follow = lambda mark: None if mark == sent + steps + 3 else follow(mark)  # a batch that comes too late
+    (row,) = script._copies.run(gpu)
+    assert not row["ok"]
+    assert script._copies.rows([row])[1][0][-1] != "ok"
+    assert "DIFFERS  4-3-2" in capsys.readouterr().out
 
 
 def test_cells_that_nobody_can_measure_or_no_time_is_left_for_are_told(script, gpu, monkeypatch):

@@ -21,9 +21,12 @@ from backends.kernels.linear import Linear, MatrixProduct
 NUMBERS = {  # of cublasLt.h, cublas_api.h and library_types.h in CUDA 12.9 and 13.1
     "CUDA_R_32F": 0,
     "CUDA_R_64F": 1,
+    "CUDA_R_16F": 2,
+    "CUDA_R_16BF": 14,
     "CUBLAS_STATUS_SUCCESS": 0,
     "CUBLAS_COMPUTE_32F": 68,
     "CUBLAS_COMPUTE_64F": 70,
+    "CUBLAS_COMPUTE_32F_FAST_TF32": 77,
     "CUBLAS_OP_N": 0,
     "CUBLAS_OP_T": 1,
     "CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT": 5,
@@ -32,7 +35,9 @@ NUMBERS = {  # of cublasLt.h, cublas_api.h and library_types.h in CUDA 12.9 and 
     "CUBLASLT_MATMUL_DESC_TRANSB": 4,
     "CUBLASLT_MATMUL_DESC_EPILOGUE": 7,
     "CUBLASLT_MATMUL_DESC_BIAS_POINTER": 8,
+    "CUBLASLT_EPILOGUE_DEFAULT": 1,
     "CUBLASLT_EPILOGUE_BIAS": 4,
+    "CUBLASLT_EPILOGUE_BGRADA": 256,
     "CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES": 1,
     "CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES": 5,
     "CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES": 6,
@@ -130,21 +135,21 @@ def read(function, described, attribute, kind):
     return value.value
 
 
-@pytest.mark.parametrize("biased", [False, True])
-@pytest.mark.parametrize("kind", "fd")
-def test_the_real_library_understands_every_description(real, kind, biased):
+@pytest.mark.parametrize("epilogue", [1, 4, 256])  # CUBLASLT_EPILOGUE_DEFAULT, _BIAS, _BGRADA
+@pytest.mark.parametrize("kind", cublaslt.KINDS.values(), ids=cublaslt.KINDS)
+def test_the_real_library_understands_every_description(real, kind, epilogue):
     library, functions = real
     matrices = Matrix(7, 5, 9, True, 63), Matrix(7, 3, 7, False, 0), Matrix(5, 3, 5, False, 15)
-    bound = Bound(library, 0, kind, 4, *matrices, biased)
+    bound = Bound(library, 0, kind, 4, *matrices, epilogue)
     of_operation, of_layout = functions.cublasLtMatmulDescGetAttribute, functions.cublasLtMatrixLayoutGetAttribute
-    element, compute, _ = cublaslt.TYPES[kind]
     # CUBLASLT_MATMUL_DESC_COMPUTE_TYPE, _SCALE_TYPE, _TRANSA, _TRANSB, _EPILOGUE
-    wanted = {0: compute, 1: element, 3: 1, 4: 0, 7: 4 if biased else 1}
+    wanted = {0: kind.compute, 1: kind.sums, 3: 1, 4: 0, 7: epilogue}
     assert {one: read(of_operation, bound.operation, one, ctypes.c_int32) for one in wanted} == wanted
-    if biased:
-        bound.put_bias(4096)
+    if epilogue != 1:
+        bound.put_row(4096)
         assert read(of_operation, bound.operation, 8, ctypes.c_uint64) == 4096
     for matrix, layout in zip(matrices, (bound.a, bound.b, bound.d), strict=True):
+        element = kind.sums if layout == bound.d else kind.element
         # CUBLASLT_MATRIX_LAYOUT_TYPE, _ORDER, _BATCH_COUNT; then _ROWS, _COLS, _LD, _STRIDED_BATCH_OFFSET
         assert [read(of_layout, layout, one, ctypes.c_int32) for one in (0, 1, 5)] == [element, 0, 4]
         numbers = [read(of_layout, layout, one, ctypes.c_int64) for one in (2, 3, 4, 6)]
@@ -185,9 +190,8 @@ def test_the_library_is_the_one_for_cupys_cuda(machine, monkeypatch):
 def test_candidates_are_those_that_are_allowed(machine):
     """The fake library's third needs 8 MiB, its fourth arrays at multiples of 256 bytes."""
     library, handle = Library(machine.loaded), Library(machine.loaded).made("cublasLtCreate")
-    bound = Bound(
-        library, handle, "f", 1, Matrix(4, 3, 4, False, 0), Matrix(3, 5, 3, False, 0), Matrix(4, 5, 4, False, 0), False
-    )
+    matrices = Matrix(4, 3, 4, False, 0), Matrix(3, 5, 3, False, 0), Matrix(4, 5, 4, False, 0)
+    bound = Bound(library, handle, cublaslt.KINDS["f"], 1, *matrices, 1)
     for workspace, wanted in ((32, [0, 1, 2]), (4, [0, 1]), (0, [0])):
         assert [one.algorithm.data[1] for one in bound.candidates(workspace * 2**20, 9)] == wanted
     assert len(bound.candidates(2**25, 1)) == 1

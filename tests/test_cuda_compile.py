@@ -44,15 +44,41 @@ def test_every_kernel_compiles_and_stays_in_registers(arch, kind):
     assert {name: size for name, size in found.items() if size > 64} == {}
 
 
+@pytest.fixture(scope="module")
+def bodies():
+    """Of each type the kernels by their names, in the assembly language that a driver compiles."""
+    codes = [compile.compiled("compute_90", kind)[0].decode() for kind in (0, 1)]
+    parts = [re.split(r"\.entry (\w+)\(", code)[1:] for code in codes]
+    return [dict(zip(part[::2], part[1::2], strict=True)) for part in parts]
+
+
 @needs_nvrtc
 @kinds
-def test_no_arithmetic_is_contracted_or_approximate(kind):
-    code, _ = compile.compiled("compute_90", kind)
-    _, *parts = re.split(r"\.entry (\w+)\(", code.decode())
-    bodies = dict(zip(parts[::2], parts[1::2], strict=True))
-    assert set(bodies) == entries(kind)
-    others = {name for name, body in bodies.items() if re.search(r"fma\.|\.ftz|\.approx", body)}
+def test_no_arithmetic_is_contracted_or_approximate(bodies, kind):
+    assert set(bodies[kind]) == entries(kind)
+    others = {name for name, body in bodies[kind].items() if re.search(r"fma\.|\.ftz|\.approx", body)}
     assert others == {f"launch_log_softmax_{'double' if kind else 'float'}"}  # its logarithm is CUDA's own
+
+
+CURVES = ("relu", "leaky_relu", "elu", "sigmoid", "tanh", "gelu", "silu", "softplus")
+READ_AND_WRITTEN = {  # how many arrays, in 16 bytes a thread
+    **{name: (1, 1) for name in (*CURVES, "negative", "square_roots", "masked", "scale_by_norm", "clip_by_value")},
+    **{f"{name}_gradient": (2, 1) for name in CURVES},
+    **{"adagrad": (3, 2), "adam": (4, 3), "nadam": (4, 3), "lion": (3, 2), "move_average": (2, 1), "fill": (0, 1)},
+    **{"sgd": (3 + 2, 2 + 1), "rmsprop": (4 + 3, 3 + 2)},  # with the velocity, and without
+    **{name: (2 + 1 + 1, 1 + 1 + 1) for name in ("add", "subtract", "multiply", "divide")},  # a number for either
+}
+
+
+@needs_nvrtc
+@kinds
+@pytest.mark.parametrize("name", READ_AND_WRITTEN)
+def test_elements_are_loaded_and_stored_16_bytes_at_once(bodies, kind, name):
+    type, moved = (("float", r"v4\.[fu]32"), ("double", r"v2\.[fu]64"))[kind]
+    body = bodies[kind][f"launch_{name}_{type}"]
+    moves = [len(re.findall(rf"{what}\.global\S*\.{moved}", body)) for what in ("ld", "st")]
+    assert tuple(moves) == READ_AND_WRITTEN[name]
+    assert ".local" not in body
 
 
 @needs_nvrtc

@@ -70,6 +70,24 @@ def test_elements_have_the_bits_that_the_cpu_gives_them(backend):
                     np.testing.assert_array_equal(other, one, strict=True)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_where_an_array_begins_changes_no_bit(backend, dtype):
+    def between(host):  # at no multiple of 16 bytes
+        longer = backend.empty((host.size + 1,), host.dtype)[1:].reshape(host.shape)
+        longer[...] = backend.asarray(host)
+        return longer
+
+    for family in (cuda_cases.curves, cuda_cases.steps, cuda_cases.masks):
+        for case in family((301, 257), dtype):
+            kernel = backend.kernel(case.replaced).compiled
+            for one, other in zip(
+                case.run(kernel, backend.asarray, backend.to_host),
+                case.run(kernel, between, backend.to_host),
+                strict=True,
+            ):
+                np.testing.assert_array_equal(other, one, strict=True)
+
+
 def test_what_is_not_taken_goes_to_cupy(backend):
     x = backend.asarray(np.arange(24, dtype="float32").reshape(4, 6) - 9)[:, ::2]
     y = backend.empty(x.shape, "float32")

@@ -103,6 +103,74 @@ def test_a_bias_that_is_no_row_is_not_taken(machine):
         assert ours.multiply(a, b, y, FakeArray(bias)) is False
 
 
+@pytest.mark.parametrize("biased", [False, True])
+def test_the_product_is_the_same_with_a_bias_of_its_own_kernel_beside_it(machine, biased):
+    """However the algorithms' times change from one choice to the next."""
+    machine.costs((9, 2, 5, 1), (90, 90, 90, 90))
+    ours, arrays = machine.products(), given(machine, biased=biased)
+    assert ours.multiply(*arrays) is True
+    machine.costs((1, 9, 9, 9), (90, 90, 90, 90))
+    assert ours.multiply(*given(machine, biased=not biased)) is True
+    assert machine["last"] == 1
+    a, b, y, bias = given(machine, biased=True)
+    assert ours.within(a, b, y, bias) is False
+    assert machine.products().within(a, b, y, bias) is True  # nothing is known there: nobody may count on it
+
+
+def gradients(dtype="float32", seed=0):
+    """x, dy, dw, db of a linear map."""
+    arrays = numbers((6, 5), dtype, seed), numbers((6, 7), dtype, seed + 1)
+    return [FakeArray(one) for one in (*arrays, unwritten((5, 7), dtype), unwritten(7, dtype))]
+
+
+@pytest.mark.parametrize(
+    ("plain", "beside", "summing", "within"),
+    [((9, 9, 9, 9), (9, 9, 8, 9), 5, True), ((2, 2, 2, 2), (9, 9, 9, 9), 5, False)],
+    ids=["the sums within", "a kernel for the sums"],
+)
+def test_the_gradient_of_a_bias_is_summed_up_in_the_faster_way(machine, tmp_path, plain, beside, summing, within):
+    machine.costs(plain, beside)
+    machine.summing = summing
+    for process in range(2):  # the second one takes what is on the disk
+        ours = machine.products()
+        backward = ours.overrides()[Linear.backward]
+        queries = machine["queries"]
+        x, dy, dw, db = gradients()
+        backward(machine.cupy, dy, x, None, dw=dw, db=db)  # the first one is timed
+        for seed in (0, 3, 3):
+            x, dy, dw, db = gradients(seed=seed)
+            summed = machine.summed
+            backward(machine.cupy, dy, x, None, dw=dw, db=db)
+            assert (machine["with_sums"], machine.summed > summed) == (within, not within)
+            np.testing.assert_array_equal(dw._host, x._host.T @ dy._host)
+            np.testing.assert_array_equal(db._host, dy._host.sum(axis=0))
+        assert machine["queries"] == (queries if process else 2)
+        assert ours.within(x.T, dy, dw, sums=db) is within
+    assert len(kept(tmp_path)) == 2
+
+
+def test_a_gradient_that_is_no_number_stays_so_within_the_product(machine):
+    machine.costs((9, 9, 9, 9), (1, 9, 9, 9))
+    x, dy, dw, db = gradients()
+    dy._host[3, 2], dy._host[1, 4] = np.nan, np.inf
+    machine.products().overrides()[Linear.backward](machine.cupy, dy, x, None, dw=dw, db=db)
+    assert machine["with_sums"] == 1
+    np.testing.assert_array_equal(db._host, dy._host.sum(axis=0))
+
+
+def test_sums_that_the_library_does_not_make_have_a_kernel_of_their_own(machine):
+    room = np.zeros(9, "float32")
+    odd = room[(1 if room.ctypes.data % 16 != 12 else 2) :][:7]  # no multiple of 16 bytes
+    for dtype, db in (("float64", FakeArray(unwritten(7, "float64"))), ("float32", FakeArray(odd))):
+        x, dy, dw, _ = gradients(dtype)
+        ours = machine.products()
+        ours.overrides()[Linear.backward](machine.cupy, dy, x, None, dw=dw, db=db)
+        assert (machine["with_sums"], machine["products"] > 0) == (0, True)
+        np.testing.assert_array_equal(dw._host, x._host.T @ dy._host)
+        np.testing.assert_array_equal(db._host, dy._host.sum(axis=0))
+        machine["products"] = 0
+
+
 def test_two_threads_take_the_same_choice(machine):
     second = threading.Event()
 
@@ -206,8 +274,9 @@ def test_the_next_process_does_not_time_again(machine, tmp_path, biased):
     machine.costs((9, 2, 5, 1), (9, 9, 1, 9))
     machine.adding = 5
     machine.products().multiply(*given(machine, biased=biased))
-    (path,) = kept(tmp_path)
-    assert path.parent == tmp_path / "cache" / "chalkgrad" / "products"
+    paths = kept(tmp_path)
+    assert len(paths) == 1 + biased  # the product, and what is done about the bias
+    assert {path.parent for path in paths} == {tmp_path / "cache" / "chalkgrad" / "products"}
     for capturing in (False, True):
         before, queries = machine["products"], machine["queries"]
         ours = machine.products()

@@ -6,7 +6,7 @@ from fake_cublaslt import numbers, unwritten
 from fake_device import FakeArray, FakeBackend
 
 import engine as en
-from backends.cuda.products import layouts
+from backends.cuda.layouts import layouts
 from backends.kernels.linear import Linear, MatrixProduct
 
 SIZES = ((1, 1, 1), (7, 5, 3), (1, 33, 4), (33, 1, 17), (2, 9, 1), (16, 64, 32), (65, 31, 129))
@@ -164,8 +164,8 @@ def test_what_is_not_taken_goes_to_the_definition(machine, given):
     ),
 )
 def test_what_cannot_be_laid_out(a, b, y):
-    assert layouts(4, a, b, y) is None
-    assert layouts(4, ((4, 3), (12, 4)), ((3, 5), (20, 4)), ((4, 5), (20, 4))) is not None
+    assert layouts((*a, 4), (*b, 4), (*y, 4)) is None
+    assert layouts(((4, 3), (12, 4), 4), ((3, 5), (20, 4), 4), ((4, 5), (20, 4), 4)) is not None
 
 
 def test_numbers_that_are_none_go_through(machine):

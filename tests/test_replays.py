@@ -1,13 +1,12 @@
 """Is a replay the eager step bit for bit, on every device? Every layer, loss and optimizer, with poisoned buffers."""
 
-import parity
 import pytest
 import replays
 from fake_device import GraphingBackend
 
 from backends.devices import _backends
 
-CASES = {case.name: case for case in parity.cases()}
+CASES = {case.name: case for case in replays.cases()}
 EAGER = {"optimizer LBFGS", "optimizer LBFGS, strong-wolfe"}
 
 
@@ -23,6 +22,13 @@ def check(outcome):
 @pytest.mark.parametrize("name", CASES)
 def test_a_replay_is_the_eager_step_bit_for_bit(name, backend):
     check(replays.compare(CASES[name], backend))
+
+
+@pytest.mark.filterwarnings("ignore:capture")
+@pytest.mark.usefixtures("without_compiler")
+@pytest.mark.parametrize("name", CASES)
+def test_without_compiled_c_too(name):
+    check(replays.compare(CASES[name], "cpu"))
 
 
 @pytest.mark.filterwarnings("ignore:capture")

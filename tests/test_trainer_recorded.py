@@ -9,7 +9,6 @@ import pytest
 import test_capture
 
 import engine as en
-from backends import native
 from engine import recordable
 from engine.recording.capture import capture
 from engine.training_step import TrainingStep
@@ -797,7 +796,6 @@ def test_a_copy_of_a_trainer_trains_by_itself():
     assert math.isfinite(other.evaluate(samples())["loss"])
 
 
-@pytest.mark.skipif(native.problem() is not None, reason=f"many steps in a call: {native.problem()}")
 @pytest.mark.parametrize("place", ["between two steps", "after the call"])
 def test_what_is_interrupted_has_counted_its_steps(monkeypatch, place):
     trainer = trainer_of(net(en.ReLU()))

@@ -2,11 +2,15 @@
 
 kernels.cu is that source for a GPU, compile.py compiles it, launch.py hands its kernels to the compiled module, whose
 functions then take CuPy's arrays as they take NumPy's (native/device.h). native/list.h says of each kernel how threads
-share its work; nothing of this has been timed on a GPU, so the choices go by how many threads have something to do, and
-no thread has several elements at once, in loads of 16 bytes, which would want other loops than the CPU's:
+share its work; nothing of this has been timed on a GPU, so the choices go by how many threads have something to do and
+by how few loads move the data:
 
-    elements, cells of a matrix    a thread each, neighbours at neighbouring places: activations, arithmetic, losses of
-                                   numbers, optimizers, masks, clipping, averages of weights, gathered rows, rounding
+    packs of elements              a thread for 16 bytes of each array, in one load and one store, by the loop that the
+                                   CPU runs over all of them: activations, arithmetic, optimizers, dropout, clipping,
+                                   averages of weights. Where an array begins elsewhere than at a multiple of 16, and
+                                   for what is left at the end, a thread has one element
+    elements, cells of a matrix    a thread each, neighbours at neighbouring places: losses of numbers, biases, gathered
+                                   rows, rounding
     rows                           1 to 32 threads by the row's length, 256 from 1025 numbers on: softmax, layer norm,
                                    losses of classes and of distances, maxout, sums along the last axis. One thread a
                                    row, as on the CPU, would read memory in strides, and leave a GPU idle where there
@@ -20,10 +24,10 @@ no thread has several elements at once, in loads of 16 bytes, which would want o
 Labels that are no class are found on the CPU before; on a GPU, where nobody waits to see them, such a sample's loss is
 NaN, and no memory is read that is not the array's.
 
-Matrix products, and with them linear maps, are cuBLASLt's (products.py). To CuPy are left: the products of rounded
-operands, by tensor cores (backends/tensor_cores.py); copies, which its memory copies make; checks of
-values; what compiled C does not take (arrays that are not contiguous, other types), and whatever has no compiled C.
-ENGINE_NATIVE=0 leaves it everything but the products.
+Matrix products, and with them linear maps, are cuBLASLt's (products.py), those of rounded numbers by tensor cores
+(rounded.py). To CuPy are left: copies, which its memory copies make; checks of values; what compiled C does not take
+(arrays that are not contiguous, other types), and whatever has no compiled C. ENGINE_NATIVE=0 leaves it everything but
+the products.
 """
 
 import functools

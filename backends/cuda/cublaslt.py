@@ -11,16 +11,16 @@ import ctypes
 import functools
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-CUDA_R_32F, CUDA_R_64F = 0, 1
-CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_64F = 68, 70
+CUDA_R_32F, CUDA_R_64F, CUDA_R_16F, CUDA_R_16BF = 0, 1, 2, 14
+CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_64F, CUBLAS_COMPUTE_32F_FAST_TF32 = 68, 70, 77
 CUBLAS_STATUS_SUCCESS = 0
 CUBLAS_OP_N, CUBLAS_OP_T = 0, 1
 CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET = 5, 6
 CUBLASLT_MATMUL_DESC_TRANSA, CUBLASLT_MATMUL_DESC_TRANSB = 3, 4
 CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_MATMUL_DESC_BIAS_POINTER = 7, 8
-CUBLASLT_EPILOGUE_BIAS = 4
+CUBLASLT_EPILOGUE_DEFAULT, CUBLASLT_EPILOGUE_BIAS, CUBLASLT_EPILOGUE_BGRADA = 1, 4, 256
 CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES = 1
 CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES = 5, 6
 CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES = 7, 8
@@ -28,13 +28,35 @@ CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D
 ALIGNMENT = 16
 """Bytes at whose multiples matrices start, as far as algorithms may rely on it. No load of a GPU is wider."""
 
-TYPES = {
-    "f": (CUDA_R_32F, CUBLAS_COMPUTE_32F, ctypes.c_float),
-    "d": (CUDA_R_64F, CUBLAS_COMPUTE_64F, ctypes.c_double),
-}
-"""NumPy's letter -> type of the elements, how products are summed up, and type of alpha and beta.
 
-CUBLAS_COMPUTE_32F keeps all bits of float32; TF32 would have to be asked for.
+class Kind(NamedTuple):
+    """How numbers are multiplied.
+
+    Attributes:
+        operands, result: NumPy's letters for the arrays.
+        element, sums: the library's types of their elements; alpha, beta and the sums are of the result's.
+        compute: how products are made and summed up.
+        number: the result's type, for alpha and beta.
+    """
+
+    operands: str
+    result: str
+    element: int
+    sums: int
+    compute: int
+    number: Any
+
+
+KINDS = {
+    "f": Kind("f", "f", CUDA_R_32F, CUDA_R_32F, CUBLAS_COMPUTE_32F, ctypes.c_float),
+    "d": Kind("d", "d", CUDA_R_64F, CUDA_R_64F, CUBLAS_COMPUTE_64F, ctypes.c_double),
+    "tf32": Kind("f", "f", CUDA_R_32F, CUDA_R_32F, CUBLAS_COMPUTE_32F_FAST_TF32, ctypes.c_float),
+    "bfloat16": Kind("H", "f", CUDA_R_16BF, CUDA_R_32F, CUBLAS_COMPUTE_32F, ctypes.c_float),
+    "float16": Kind("e", "f", CUDA_R_16F, CUDA_R_32F, CUBLAS_COMPUTE_32F, ctypes.c_float),
+}
+"""By NumPy's letter where nothing is rounded, else by the precision. NumPy has no bfloat16: "H" are its 16 bits.
+
+CUBLAS_COMPUTE_32F keeps all bits of float32 operands; TF32 has to be asked for.
 """
 
 OLDEST = 120000  # version 12.0: every release has had these functions and numbers since
@@ -183,23 +205,27 @@ class Matrix:
 
 
 class Bound:
-    """D = op(A) op(B) + beta D, of given layouts and types, perhaps with a bias: its descriptors, which are kept.
+    """D = op(A) op(B) + beta D, of given layouts and types, perhaps with more: its descriptors, which are kept.
 
     They are never given back: a process knows few products, and a captured graph may outlive whoever asked for them.
+
+    Attributes:
+        epilogue: what the product does besides. With CUBLASLT_EPILOGUE_BIAS it adds a bias to each of D's columns, with
+            CUBLASLT_EPILOGUE_BGRADA it writes the sums of op(A)'s rows: the gradient of a bias.
     """
 
     def __init__(
-        self, library: Library, handle: int, kind: str, count: int, a: Matrix, b: Matrix, d: Matrix, biased: bool
+        self, library: Library, handle: int, kind: Kind, count: int, a: Matrix, b: Matrix, d: Matrix, epilogue: int
     ) -> None:
-        self.library, self.handle, self.biased = library, handle, biased
-        element, compute, _ = TYPES[kind]
-        self.operation = library.made("cublasLtMatmulDescCreate", compute, element)
+        self.library, self.handle, self.kind, self.epilogue = library, handle, kind, epilogue
+        self.operation = library.made("cublasLtMatmulDescCreate", kind.compute, kind.sums)
         self._describe(CUBLASLT_MATMUL_DESC_TRANSA, ctypes.c_int32(CUBLAS_OP_T if a.turned else CUBLAS_OP_N))
         self._describe(CUBLASLT_MATMUL_DESC_TRANSB, ctypes.c_int32(CUBLAS_OP_T if b.turned else CUBLAS_OP_N))
-        if biased:
-            self._describe(CUBLASLT_MATMUL_DESC_EPILOGUE, ctypes.c_uint32(CUBLASLT_EPILOGUE_BIAS))
-            self.put_bias(ALIGNMENT)  # nobody reads there: heuristics look at how it is aligned
-        self.a, self.b, self.d = (self._layout(element, count, one) for one in (a, b, d))
+        if epilogue != CUBLASLT_EPILOGUE_DEFAULT:
+            self._describe(CUBLASLT_MATMUL_DESC_EPILOGUE, ctypes.c_uint32(epilogue))
+            self.put_row(ALIGNMENT)  # nobody looks there: heuristics look at how it is aligned
+        self.a, self.b = (self._layout(kind.element, count, one) for one in (a, b))
+        self.d = self._layout(kind.sums, count, d)
 
     def _describe(self, attribute: int, value: Any) -> None:
         self.library.set("cublasLtMatmulDescSetAttribute", self.operation, attribute, value)
@@ -216,8 +242,8 @@ class Bound:
                 self.library.set("cublasLtMatrixLayoutSetAttribute", layout, attribute, value)
         return layout
 
-    def put_bias(self, address: int) -> None:
-        """Where the next call finds the bias, one number for each of D's rows."""
+    def put_row(self, address: int) -> None:
+        """Where the next call finds the bias, or puts its gradient: one number for each of D's rows."""
         self._describe(CUBLASLT_MATMUL_DESC_BIAS_POINTER, ctypes.c_void_p(address))
 
     def candidates(self, workspace: int, most: int) -> list[Found]:

@@ -93,23 +93,31 @@ static_assert(OFFSET(Number, type) == AT_TYPE, "a number's type is where the hos
         const Call *const c = &call;                                                                                   \
         BODY                                                                                                           \
     }
-#if defined(ONLY_FLOAT)
-#define OF_TYPES(KERNEL, name) KERNEL(name##_float, float)
-#elif defined(ONLY_DOUBLE)
-#define OF_TYPES(KERNEL, name) KERNEL(name##_double, double)
-#else
-#define OF_TYPES(KERNEL, name) KERNEL(name##_float, float) KERNEL(name##_double, double)
-#endif
 #ifdef ONLY_DOUBLE
-#define OF_NO_TYPE(name, threads, BODY)
+#define IF_FLOAT(code)
 #else
-#define OF_NO_TYPE(name, threads, BODY) LAUNCH(name, threads, BODY)
+#define IF_FLOAT(code) code
 #endif
+#ifdef ONLY_FLOAT
+#define IF_DOUBLE(code)
+#else
+#define IF_DOUBLE(code) code
+#endif
+#define OF_TYPES(KERNEL, name) IF_FLOAT(KERNEL(name##_float, float)) IF_DOUBLE(KERNEL(name##_double, double))
+#define OF_NO_TYPE(name, threads, BODY) IF_FLOAT(LAUNCH(name, threads, BODY))
 
 #define LAUNCH_HOST(name)
 
 #define ON_ELEMENTS(kernel, T) LAUNCH(kernel, 256, EACH_OF_ALL(i, c->length) kernel(c, i, i + 1);)
 #define LAUNCH_ELEMENTS(name) OF_TYPES(ON_ELEMENTS, name)
+
+#define ON_PACKS(kernel, T, letters)                                                                                   \
+    LAUNCH(kernel, 256, on_packs<T>(c, letters, kernel);)
+#define LAUNCH_PACKS_AS(name, letters)                                                                                 \
+    IF_FLOAT(ON_PACKS(name##_float, float, letters)) IF_DOUBLE(ON_PACKS(name##_double, double, letters))
+#define LAUNCH_PACKS(name) LAUNCH_PACKS_AS(name, PACKS_OF_##name)
+#define LAUNCH_MAP(name) LAUNCH_PACKS_AS(name, "io")
+#define LAUNCH_MAP_2(name) LAUNCH_PACKS_AS(name, "iio")
 
 #define ON_CELLS_0(kernel, T) LAUNCH(kernel, 256, ON_EACH_CELL(kernel, T, "mrm", c->length, c->sizes[0], 0, 0))
 #define ON_CELLS_1(kernel, T)                                                                                          \
@@ -120,10 +128,19 @@ static_assert(OFFSET(Number, type) == AT_TYPE, "a number's type is where the hos
 #define LAUNCH_CELLS_1(name) OF_TYPES(ON_CELLS_1, name)
 #define LAUNCH_CELLS(name) OF_TYPES(ON_CELLS, name)
 
+#define AS(kernel, mode)                                                                                               \
+    [](Call *c, int64_t first, int64_t last) {                                                                         \
+        c->sizes[0] = mode;                                                                                            \
+        kernel(c, first, last);                                                                                        \
+    }
 #define ON_BINARY(kernel, T)                                                                                           \
-    LAUNCH(kernel, 256, if (c->sizes[0] != ONE_ROW) {                                                                  \
-        EACH_OF_ALL(i, c->length) kernel(c, i, i + 1);                                                                 \
-    } else { ON_EACH_CELL(kernel, T, "mrm", c->length, c->sizes[1], 1, 1) })
+    LAUNCH(kernel, 256, switch (c->sizes[0]) {                                                                         \
+        case ONE_ROW: { ON_EACH_CELL(kernel, T, "mrm", c->length, c->sizes[1], 1, 1) } break;                          \
+        case ALIKE: on_packs<T>(c, "iio", AS(kernel, ALIKE)); break;                                                   \
+        case RIGHT_NUMBER: on_packs<T>(c, "i-o", AS(kernel, RIGHT_NUMBER)); break;                                     \
+        case LEFT_NUMBER: on_packs<T>(c, "-io", AS(kernel, LEFT_NUMBER)); break;                                       \
+        default: EACH_OF_ALL(i, c->length) kernel(c, i, i + 1);                                                        \
+    })
 #define LAUNCH_BINARY(name) OF_TYPES(ON_BINARY, name)
 
 #define ON_ROWS_0(kernel, T) LAUNCH(kernel, ROW_BLOCK, ON_EACH_ROW(kernel, c->sizes[0]))

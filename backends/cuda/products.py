@@ -1,17 +1,28 @@
 """Which matrix products does a GPU compute through cuBLASLt, and by which of its algorithms?
 
 Every product of the linear map and of stacks of matrices whose numbers are all float32 or all float64, and whose
-matrices have one axis of neighbours in memory; inputs that start at odd places are copied first. To CuPy's matmul are
-left other types and strides, products without numbers, and everything where cuBLASLt is missing or refuses.
+matrices have one axis of neighbours in memory; inputs that start at odd places are copied first. rounded.py adds those
+of rounded numbers. To CuPy's matmul are left other types and strides, products without numbers, and everything where
+cuBLASLt is missing or refuses.
 
-When a product of new shapes comes first, the library's first few algorithms for it are timed, a bias within the
-product against one that a kernel of its own adds; the fastest is taken, and no other as long as the process lives:
-whatever is replayed has the bits of what was computed at once. The choice is kept on disk for the next process. While a
-stream is captured nothing can be timed: the library's first choice, or the one on the disk, serves from then on (and
-CuPy, which refuses, if nothing has been multiplied before).
+When a product of new shapes comes first, the library's first few algorithms for it are timed; the fastest is taken, and
+no other as long as the process lives: whatever is replayed has the bits of what was computed at once. The choice is
+kept on disk for the next process. While a stream is captured nothing can be timed: the library's first choice, or the
+one on the disk, serves from then on (and CuPy, which refuses, if nothing has been multiplied before).
 
-Of cuBLASLt's epilogues only the bias is used: ReLU's make 0 of NaN, and BGRADA, which sums up a bias's gradient beside
-the weights', does not say in which order it adds.
+What is timed against each other besides:
+
+    rows               of rounded numbers that do not all begin at multiples of 16 bytes: as they lie, or copied to
+                       where they do (layouts.py)
+    a bias             added by the product (the epilogue BIAS), or by a kernel of its own after the fastest product
+    a bias's gradient  summed up by the product that reads dy anyway (BGRADA), or by a kernel of its own; always so
+                       where dy was rounded for the product, since the gradient is the sum of what was not
+
+By NVIDIA's description (cuBLAS, "Results Reproducibility") the library gives the same bits in every run on the same GPU
+with the same version, whichever streams are in use if the workspace is the caller's, as it is here: that goes for the
+epilogues' sums as well. The other epilogues are not used. Those with ReLU make 0 of NaN, where the definition's stays
+NaN (forums.developer.nvidia.com/t/329783); those with GELU compute the approximation by tanh
+(github.com/NVIDIA/TensorRT-LLM/pull/17693), where the definition's is exact.
 
     ENGINE_CUBLASLT=heuristic   the library's first choice, always, without timing
     ENGINE_CUBLASLT=0           CuPy's matmul computes everything
@@ -26,12 +37,22 @@ import hashlib
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from backends.cuda import compile, cublaslt
-from backends.cuda.cublaslt import ALIGNMENT, TYPES, Bound, Found, LtError, Matrix
+from backends.cuda.cublaslt import (
+    ALIGNMENT,
+    CUBLASLT_EPILOGUE_BGRADA,
+    CUBLASLT_EPILOGUE_BIAS,
+    CUBLASLT_EPILOGUE_DEFAULT,
+    KINDS,
+    Bound,
+    LtError,
+)
+from backends.cuda.layouts import Padding, Shape, layouts, lying, padding
+from backends.cuda.plans import Plan
 from backends.kernels.arithmetic import Add
 from backends.kernels.linear import Linear, MatrixProduct
 from backends.kernels.pair import Array, Namespace
@@ -41,80 +62,10 @@ CANDIDATES = 5  # algorithms that are timed
 CLEARLY = 0.95  # of the time so far: a later candidate has to be better than chance
 TIMED_SECONDS, MOST_RUNS, ROUNDS = 0.002, 20, 3  # a round of timing, its runs at most; the best round counts
 
-Shape = tuple[int, ...]
-
 
 def workspace_bytes(capability: int) -> int:
     """What a product may use beside its matrices, by the GPU's compute capability (90: Hopper), as NVIDIA advises."""
     return (32 if capability >= 90 else 4) * 2**20
-
-
-# -- layouts ---------------------------------------------------------------------------------------------
-
-
-def _matrix(rows: int, columns: int, strides: Shape, itemsize: int, step: int) -> Matrix | None:
-    """A matrix, which lies row by row or column by column, as its transpose; None where it lies otherwise.
-
-    cuBLASLt counts by columns: what is row by row is the transpose to it, as wanted, and what is not has to be turned.
-    """
-    if any(stride < 0 or stride % itemsize for stride in strides):
-        return None
-    down, right = strides[0] // itemsize, strides[1] // itemsize
-    if (columns == 1 or right == 1) and (rows == 1 or down >= columns):
-        return Matrix(columns, rows, columns if rows == 1 else down, False, step)
-    if (rows == 1 or down == 1) and right >= rows:
-        return Matrix(rows, columns, right, True, step)
-    return None
-
-
-def _stack(stack: Shape, operands: Sequence[tuple[Shape, Shape]], itemsize: int) -> tuple[int, list[int]] | None:
-    """How many products a stack has, and the elements from one to the next of each operand.
-
-    None where an operand does not fit, or the stack's axes are not evenly spaced in all of them.
-    """
-    if any(len(shape) > len(stack) for shape, _ in operands):
-        return None
-    axes = []  # the length, and the bytes from one to the next in each operand
-    for axis, length in enumerate(stack, start=-len(stack)):
-        moves = []
-        for shape, strides in operands:
-            own = shape[axis] if -axis <= len(shape) else 1
-            if own not in (1, length):
-                return None
-            moves.append(strides[axis] if own > 1 else 0)
-        if length > 1:
-            axes.append((length, moves))
-    count, steps = 1, [0] * len(operands)
-    for length, moves in reversed(axes):
-        if count > 1 and moves != [count * step for step in steps]:
-            return None
-        steps = moves if count == 1 else steps
-        count *= length
-    return None if any(step < 0 or step % itemsize for step in steps) else (count, [one // itemsize for one in steps])
-
-
-def layouts(
-    itemsize: int, a: tuple[Shape, Shape], b: tuple[Shape, Shape], y: tuple[Shape, Shape]
-) -> tuple[int, Matrix, Matrix, Matrix] | None:
-    """The product y = a b as cuBLASLt takes it, y^T = b^T a^T: (how many, b, a, y); None where it does not.
-
-    Args:
-        a, b, y: shape and strides of each; what lies before the last two axes is a stack.
-    """
-    (*stack, rows, columns), y_strides = y
-    sizes = [(shape[-2], shape[-1]) if len(shape) >= 2 else None for shape in (a[0], b[0])]
-    inner = a[0][-1] if a[0] else 0
-    if sizes != [(rows, inner), (inner, columns)] or 0 in (rows, columns, inner, *stack):
-        return None
-    found = _stack(tuple(stack), [(shape[:-2], strides[:-2]) for shape, strides in (a, b, y)], itemsize)
-    if found is None or (found[0] > 1 and found[1][2] < rows * columns):  # products that overlap
-        return None
-    first = _matrix(inner, columns, b[1][-2:], itemsize, found[1][1])
-    second = _matrix(rows, inner, a[1][-2:], itemsize, found[1][0])
-    result = _matrix(rows, columns, y_strides[-2:], itemsize, found[1][2])
-    if first is None or second is None or result is None or result.turned:
-        return None
-    return found[0], first, second, result
 
 
 def _aligned(array: Array) -> Array:
@@ -122,55 +73,34 @@ def _aligned(array: Array) -> Array:
     return array if array is None or array.data.ptr % ALIGNMENT == 0 else array.copy(order="K")
 
 
-# -- one product -----------------------------------------------------------------------------------------
-
-
-class Plan:
-    """A product of given shapes: what is bound, and the algorithm that was chosen.
+class Given(NamedTuple):
+    """What a product is given: y = a b + beta y, and what goes beside it.
 
     Attributes:
-        workspace: the bytes that it needs.
+        bias: is added to each row of y; or None.
+        sums: where the sums of b's columns go; or None. There is no bias then.
+        precision: what a and b were rounded to; None where they were not.
     """
 
-    def __init__(self, bound: Bound, found: Found, kind: str) -> None:
-        self.bound, self.found, self.workspace = bound, found, int(found.workspace)
-        number = TYPES[kind][2]
-        self._numbers = {beta: number(beta) for beta in (0, 1)}
-        self._one, self._algorithm = ctypes.addressof(self._numbers[1]), ctypes.addressof(found)
-        self._beta = {beta: ctypes.addressof(value) for beta, value in self._numbers.items()}
-        self._lock, self._bias = threading.Lock(), 0
+    a: Array
+    b: Array
+    y: Array
+    bias: Array | None
+    sums: Array | None
+    beta: int
+    precision: str | None
 
-    def run(self, a: int, b: int, y: int, bias: int, beta: int, workspace: int, stream: int) -> bool:
-        """Compute it, with the bias if it is bound so; whether that was taken. Arrays are given as addresses."""
-        if not self.bound.biased:
-            return self._matmul(a, b, y, beta, workspace, stream)
-        with self._lock:  # the bias belongs to the descriptor
-            if bias != self._bias:
-                self.bound.put_bias(bias)
-                self._bias = bias
-            return self._matmul(a, b, y, beta, workspace, stream)
+    @property
+    def row(self) -> Array | None:
+        """What is read or written beside the matrices."""
+        return self.sums if self.bias is None else self.bias
 
-    def _matmul(self, a: int, b: int, y: int, beta: int, workspace: int, stream: int) -> bool:
-        bound = self.bound
-        status = bound.library.matmul(
-            bound.handle,
-            bound.operation,
-            self._one,
-            b,
-            bound.a,
-            a,
-            bound.b,
-            self._beta[beta],
-            y,
-            bound.d,
-            y,
-            bound.d,
-            self._algorithm,
-            workspace,
-            self.workspace,
-            stream,
-        )
-        return bool(status == cublaslt.CUBLAS_STATUS_SUCCESS)
+    def key(self) -> Any:
+        """All that the choice depends on."""
+        a, b, y, row = self.a, self.b, self.y, self.row
+        types = a.dtype.char, b.dtype.char, y.dtype.char, None if row is None else row.dtype.char
+        beside = () if row is None else (row.shape, row.strides, self.bias is None)
+        return self.precision, types, a.shape, a.strides, b.shape, b.strides, y.shape, y.strides, beside, self.beta
 
 
 class Products:
@@ -214,18 +144,22 @@ class Products:
         if self.problem is not None:
             return {}
         return {
-            Linear.forward: self._linear,
+            Linear.forward: self.linear,
             Linear.backward: self._linear_gradient,
             MatrixProduct.forward: self._product,
             MatrixProduct.backward: self._product_gradient,
         }
 
-    def describe(self) -> str:
-        """What a person wants to know of them."""
+    def usable(self) -> bool:
+        """Whether the library is there and serves this GPU, which is tried where it is not known yet."""
         if self.problem is None:
             with contextlib.suppress(LtError):
                 self._opened()
-        if self._library is None or self.problem is not None:
+        return self.problem is None
+
+    def describe(self) -> str:
+        """What a person wants to know of them."""
+        if not self.usable() or self._library is None:
             return f"CuPy's matmul: {self.problem}"
         how = "each shape's algorithms timed once" if self._timing else "its first choices (ENGINE_CUBLASLT=heuristic)"
         refused = sum(plan is None for plan in self._plans.values())
@@ -234,7 +168,8 @@ class Products:
 
     # -- the definitions ---------------------------------------------------------------------------------
 
-    def _linear(self, xp: Namespace, x: Array, w: Array, b: Array | None, *, y: Array) -> None:
+    def linear(self, xp: Namespace, x: Array, w: Array, b: Array, *, y: Array) -> None:
+        """As `Linear.forward`."""
         if not self.multiply(x, w, y, b):
             Linear.forward(xp, x, w, b, y=y)
 
@@ -242,10 +177,12 @@ class Products:
         self, xp: Namespace, dy: Array, x: Array, w: Array, *, dx: Array = None, dw: Array = None, db: Array = None
     ) -> None:
         dx = None if dx is None or self.multiply(dy, w.T, dx) else dx
+        if dw is not None and db is not None and self.multiply(x.T, dy, dw, sums=db):
+            dw = db = None
         dw = None if dw is None or self.multiply(x.T, dy, dw) else dw
         Linear.backward(xp, dy, x, w, dx=dx, dw=dw)
         if db is not None:
-            self._table.get(Sum.forward, Sum.forward)(xp, dy, y=db, axis=0, keepdims=False)
+            self._sum(dy, db)
 
     def _product(self, xp: Namespace, a: Array, b: Array, *, y: Array) -> None:
         if not self.multiply(a, b, y):
@@ -260,42 +197,84 @@ class Products:
 
     # -- products ----------------------------------------------------------------------------------------
 
-    def multiply(self, a: Array, b: Array, y: Array, bias: Array | None = None, beta: int = 0) -> bool:
-        """y = a b + beta y, and the bias added to each row; False, having done nothing, where CuPy has to.
+    def multiply(
+        self,
+        a: Array,
+        b: Array,
+        y: Array,
+        bias: Array | None = None,
+        *,
+        sums: Array | None = None,
+        beta: int = 0,
+        precision: str | None = None,
+    ) -> bool:
+        """y = a b + beta y, the bias added to each row, sums = b summed up over its rows; False, nothing done, if not.
 
         Args:
+            bias, sums: one of them at most.
             beta: 0 or 1.
+            precision: what a and b were rounded to, and are kept as `cublaslt.KINDS` says; None where they were not.
         """
-        if self.problem is not None or y.data.ptr % ALIGNMENT:
+        if self.problem is not None or (y.data.ptr | (0 if sums is None else sums.data.ptr)) % ALIGNMENT:
             return False
         if (a.data.ptr | b.data.ptr | (0 if bias is None else bias.data.ptr)) % ALIGNMENT:
             # Copies, so that there is one choice for a shape, wherever it lies.
             a, b, bias = (_aligned(one) for one in (a, b, bias))
-        types = a.dtype.char, b.dtype.char, y.dtype.char, None if bias is None else bias.dtype.char
-        row = () if bias is None else (bias.shape, bias.strides)
-        key = types, a.shape, a.strides, b.shape, b.strides, y.shape, y.strides, row
+        given = Given(a, b, y, bias, sums, beta, precision)
+        key = given.key()
         try:
             plan = self._plans[key]
         except KeyError:
-            plan = self._choose(key, a, b, y, bias, beta)
+            plan = self._choose(key, given)
         if plan is None:
             return False
-        if not self._run(plan, a, b, y, bias, beta):
+        if not self._run(plan, given):
             self._plans[key] = None  # from now on this shape is CuPy's
             return False
         return True
 
-    def _run(self, plan: Plan, a: Array, b: Array, y: Array, bias: Array | None, beta: int) -> bool:
-        """Compute it by this plan, the bias as well; whether that was taken."""
+    def within(self, a: Array, b: Array, y: Array, bias: Array | None = None, sums: Array | None = None) -> bool:
+        """Whether `multiply` of these arrays leaves the bias, or its gradient, to the product itself, or all to CuPy.
+
+        Where it does not, the matrices are multiplied as without them: another kernel may do what is beside it.
+        """
+        plan = self.chosen(a, b, y, bias, sums)
+        return plan is None or plan.whole
+
+    def chosen(
+        self,
+        a: Array,
+        b: Array,
+        y: Array,
+        bias: Array | None = None,
+        sums: Array | None = None,
+        precision: str | None = None,
+    ) -> Plan | None:
+        """How `multiply` computes these; None where it has not yet, or leaves them to CuPy."""
+        return self._plans.get(Given(a, b, y, bias, sums, 0, precision).key())
+
+    def _run(self, plan: Plan, given: Given) -> bool:
+        """Compute it by this plan, and what goes beside it; whether that was taken."""
+        a, b, y, bias, sums, beta, _ = given
         stream = self._stream()
         workspace = self._workspace(stream) if plan.workspace else None
         beside = 0 if workspace is None else workspace.data.ptr, stream.ptr
-        within = 0 if bias is None else bias.data.ptr
-        if not plan.run(a.data.ptr, b.data.ptr, y.data.ptr, within, beta, *beside):
+        left, right, result = (a, b, y) if plan.padding is None else plan.padding.copies(self._empty, a, b, y)
+        row = 0 if given.row is None else given.row.data.ptr
+        if not plan.run(left.data.ptr, right.data.ptr, result.data.ptr, row, beta, *beside):
             return False
-        if bias is not None and not plan.bound.biased:
-            self._table.get(Add.forward, Add.forward)(self._cupy, y, bias, y=y)
+        wanted = result if result is y else result[: y.shape[0], : y.shape[1]]
+        if bias is not None and not plan.whole:
+            self._table.get(Add.forward, Add.forward)(self._cupy, wanted, bias, y=y)
+        elif wanted is not y:
+            self._cupy.copyto(y, wanted)
+        if sums is not None and not plan.whole:
+            self._sum(b, sums)
         return True
+
+    def _sum(self, x: Array, y: Array) -> None:
+        """y = x summed up over its rows."""
+        self._table.get(Sum.forward, Sum.forward)(self._cupy, x, y=y, axis=0, keepdims=False)
 
     def _stream(self) -> Any:
         """The current stream. A thread that has asked nothing of CUDA may have no context (as in launch.py)."""
@@ -350,7 +329,7 @@ class Products:
 
     # -- the choice --------------------------------------------------------------------------------------
 
-    def _choose(self, key: Any, a: Array, b: Array, y: Array, bias: Array | None, beta: int) -> Plan | None:
+    def _choose(self, key: Any, given: Given) -> Plan | None:
         with self._lock:
             if key in self._plans:
                 return self._plans[key]
@@ -358,47 +337,71 @@ class Products:
             if capturing and not self._handle:
                 return None  # it cannot be made now; later it can
             try:
-                self._plans[key] = self._plan(key, a, b, y, bias, beta, capturing)
+                self._plans[key] = self._plan(key, given, capturing)
             except LtError:
                 self._plans[key] = None
             return self._plans[key]
 
-    def _plan(
-        self, key: Any, a: Array, b: Array, y: Array, bias: Array | None, beta: int, capturing: bool
-    ) -> Plan | None:
-        kind, *others = (one for one in key[0] if one is not None)
-        row = None if bias is None else (bias.shape, bias.strides)
-        if kind not in TYPES or {*others} != {kind} or row not in (None, (y.shape[-1:], (y.itemsize,))):
-            return None
-        found = layouts(a.itemsize, *((one.shape, one.strides) for one in (a, b, y)))
-        if found is None:
-            return None
-        handle, library = self._opened(), self._loaded()
-        ways = [
-            Bound(library, handle, kind, *found, biased) for biased in ((False,) if bias is None else (False, True))
-        ]
-        if self._timing:
-            kept = self._kept(self._path(key), ways, kind)
+    def _plan(self, key: Any, given: Given, capturing: bool) -> Plan | None:
+        plain = None
+        if given.row is not None:
+            bare = given._replace(bias=None, sums=None)
+            plain = self._choose(bare.key(), bare)
+            if plain is None:
+                return None
+        ways = self._ways(given, plain)
+        if self._timing and ways:
+            kept = self._kept(self._path(key), ways)
             if kept is not None:
-                return kept
-        plans = [[Plan(way, one, kind) for one in way.candidates(self._most_workspace, CANDIDATES)] for way in ways]
+                return plain if plain is not None and kept.bound is plain.bound else kept
+        plans = [[plain] if plain is not None and way[0] is plain.bound else self._candidates(*way) for way in ways]
         if capturing or not self._timing:
-            return next((plan for way in reversed(plans) for plan in way), None)  # the bias within, where it can be
-        best = self._fastest([plan for way in plans for plan in way], a, b, y, bias, beta)
+            # What goes beside within, where it can be; the matrices as they lie.
+            first = [way[0] for way in plans if way]
+            return min(first, key=lambda one: (one.padding is not None, not one.whole), default=None)
+        best = self._fastest([plan for way in plans for plan in way], given)
         if best is not None:
-            self._keep(self._path(key), best)
+            self._keep(self._path(key), best, [bound for bound, _ in ways].index(best.bound))
         return best
 
-    def _fastest(self, plans: list[Plan], a: Array, b: Array, y: Array, bias: Array | None, beta: int) -> Plan | None:
+    def _candidates(self, bound: Bound, padded: Padding | None) -> list[Plan]:
+        return [Plan(bound, one, padded) for one in bound.candidates(self._most_workspace, CANDIDATES)]
+
+    def _ways(self, given: Given, plain: Plan | None) -> list[tuple[Bound, Padding | None]]:
+        """How it may be computed, one of them as the same product without anything beside it; none where it is CuPy's.
+
+        Args:
+            plain: how that one is computed; None for a product without anything beside it.
+        """
+        a, b, y, row = given.a, given.b, given.y, given.row
+        kind = KINDS.get(given.precision or a.dtype.char)
+        types = [one.dtype.char for one in (a, b, y, row) if one is not None]
+        found = layouts(*(lying(one) for one in (a, b, y)))
+        if kind is None or types != [kind.operands, kind.operands, *[kind.result] * (len(types) - 2)] or found is None:
+            return []
+        if row is not None and (row.shape, row.strides) != (y.shape[-1:], (y.itemsize,)):
+            return []
+        bind = functools.partial(Bound, self._loaded(), self._opened(), kind)
+        if plain is not None:
+            epilogue = CUBLASLT_EPILOGUE_BGRADA if given.bias is None else CUBLASLT_EPILOGUE_BIAS
+            return [(plain.bound, plain.padding), (bind(*found, epilogue), None)]
+        ways: list[tuple[Bound, Padding | None]] = [(bind(*found, CUBLASLT_EPILOGUE_DEFAULT), None)]
+        padded = padding(a, b, y) if given.precision is not None and not given.beta else None
+        longer = None if padded is None else padded.layouts((a.itemsize, b.itemsize, y.itemsize))
+        if longer is not None:
+            ways.append((bind(*longer, CUBLASLT_EPILOGUE_DEFAULT), padded))
+        return ways
+
+    def _fastest(self, plans: list[Plan], given: Given) -> Plan | None:
         """The plan that takes the least time; an earlier one where that could be chance."""
         best, least = None, float("inf")
-        saved = y.copy() if beta else None
+        saved = given.y.copy() if given.beta else None
         for plan in plans:
-            seconds = self._seconds(functools.partial(self._run, plan, a, b, y, bias, 0))
+            seconds = self._seconds(functools.partial(self._run, plan, given._replace(beta=0)))
             if seconds is not None and seconds < CLEARLY * least:
                 best, least = plan, seconds
         if saved is not None:
-            self._cupy.copyto(y, saved)
+            self._cupy.copyto(given.y, saved)
         return best
 
     def _seconds(self, run: Callable[[], bool]) -> float | None:
@@ -425,12 +428,12 @@ class Products:
         named = repr((self._loaded().version, self._name, self._most_workspace, key))
         return compile.cache_folder().parent / "products" / hashlib.sha256(named.encode()).hexdigest()[:32]
 
-    def _keep(self, path: Path, plan: Plan) -> None:
-        content = bytes([plan.bound.biased]) + bytes(plan.found.algorithm)
+    def _keep(self, path: Path, plan: Plan, way: int) -> None:
+        content = bytes([way]) + bytes(plan.found.algorithm)
         with contextlib.suppress(OSError):  # without a folder to keep it in it is timed each time
             compile.write(path, hashlib.sha256(content).digest() + content)
 
-    def _kept(self, path: Path, ways: list[Bound], kind: str) -> Plan | None:
+    def _kept(self, path: Path, ways: list[tuple[Bound, Padding | None]]) -> Plan | None:
         """The choice of an earlier process; None where there is none, or not a whole one that can be used here."""
         try:
             content = path.read_bytes()
@@ -440,6 +443,6 @@ class Products:
         size = 1 + ctypes.sizeof(cublaslt.Algorithm)
         if hashlib.sha256(content).digest() != digest or len(content) != size or content[0] >= len(ways):
             return None
-        way = ways[content[0]]
-        found = way.checked(cublaslt.Algorithm.from_buffer_copy(content[1:]))
-        return None if found is None or found.workspace > self._most_workspace else Plan(way, found, kind)
+        bound, padded = ways[content[0]]
+        found = bound.checked(cublaslt.Algorithm.from_buffer_copy(content[1:]))
+        return None if found is None or found.workspace > self._most_workspace else Plan(bound, found, padded)

@@ -17,7 +17,7 @@ from backends.kernels.pair import Array, Namespace
 Scalar = Array | float
 
 
-def _decayed(xp: Namespace, g: Array, w: Array, weight_decay: float, *, out: Array) -> Array:
+def decayed(xp: Namespace, g: Array, w: Array, weight_decay: float, *, out: Array) -> Array:
     """The gradient with weight decay, g + weight_decay w: in out, or g itself where there is none."""
     if weight_decay == 0:
         return g
@@ -36,14 +36,14 @@ def _shrink(xp: Namespace, w: Array, learning_rate: Scalar, weight_decay: float,
     xp.multiply(w, scratch, out=w)
 
 
-def _average(xp: Namespace, m: Array, g: Array, beta: float, *, work: Array) -> None:
+def average(xp: Namespace, m: Array, g: Array, beta: float, *, work: Array) -> None:
     """m <- beta m + (1 - beta) g, written m + (1 - beta)(g - m)."""
     xp.subtract(g, m, out=work)
     xp.multiply(work, 1 - beta, out=work)
     xp.add(m, work, out=m)
 
 
-def _average_square(xp: Namespace, v: Array, g: Array, beta: float, *, work: Array) -> None:
+def average_square(xp: Namespace, v: Array, g: Array, beta: float, *, work: Array) -> None:
     """v <- beta v + (1 - beta) g^2."""
     xp.multiply(g, g, out=work)
     xp.multiply(work, 1 - beta, out=work)
@@ -51,7 +51,7 @@ def _average_square(xp: Namespace, v: Array, g: Array, beta: float, *, work: Arr
     xp.add(v, work, out=v)
 
 
-def _descend(xp: Namespace, w: Array, direction: Array, learning_rate: Scalar, *, work: Array) -> None:
+def descend(xp: Namespace, w: Array, direction: Array, learning_rate: Scalar, *, work: Array) -> None:
     """w <- w - lr direction; work may be direction."""
     xp.multiply(direction, learning_rate, out=work)
     xp.subtract(w, work, out=w)
@@ -81,7 +81,7 @@ class SGD:
         nesterov: bool = False,
         weight_decay: float = 0.0,
     ) -> None:
-        g = _decayed(xp, g, w, weight_decay, out=work[0])
+        g = decayed(xp, g, w, weight_decay, out=work[0])
         if velocity is not None and momentum != 0:
             xp.multiply(velocity, momentum, out=velocity)
             xp.add(velocity, g, out=velocity)
@@ -91,7 +91,7 @@ class SGD:
                 g = work[1]
             else:
                 g = velocity
-        _descend(xp, w, g, learning_rate, work=work[1])
+        descend(xp, w, g, learning_rate, work=work[1])
 
 
 class Adagrad:
@@ -116,13 +116,13 @@ class Adagrad:
         eps: float = 1e-10,
         weight_decay: float = 0.0,
     ) -> None:
-        g = _decayed(xp, g, w, weight_decay, out=work[0])
+        g = decayed(xp, g, w, weight_decay, out=work[0])
         xp.multiply(g, g, out=work[1])
         xp.add(square_sum, work[1], out=square_sum)
         xp.sqrt(square_sum, out=work[1])
         xp.add(work[1], eps, out=work[1])
         xp.divide(g, work[1], out=work[1])
-        _descend(xp, w, work[1], learning_rate, work=work[1])
+        descend(xp, w, work[1], learning_rate, work=work[1])
 
 
 class RMSprop:
@@ -151,8 +151,8 @@ class RMSprop:
         momentum: float = 0.0,
         weight_decay: float = 0.0,
     ) -> None:
-        g = _decayed(xp, g, w, weight_decay, out=work[0])
-        _average_square(xp, square_average, g, alpha, work=work[1])
+        g = decayed(xp, g, w, weight_decay, out=work[0])
+        average_square(xp, square_average, g, alpha, work=work[1])
         xp.sqrt(square_average, out=work[1])
         xp.add(work[1], eps, out=work[1])
         xp.divide(g, work[1], out=work[1])
@@ -161,7 +161,7 @@ class RMSprop:
             xp.multiply(velocity, momentum, out=velocity)
             xp.add(velocity, direction, out=velocity)
             direction = velocity
-        _descend(xp, w, direction, learning_rate, work=work[1])
+        descend(xp, w, direction, learning_rate, work=work[1])
 
 
 def _adam(
@@ -186,8 +186,8 @@ def _adam(
 
     scratch (1,) may lie in g where g is a work array: it is written only after g was read.
     """
-    _average(xp, m, g, beta1, work=work)
-    _average_square(xp, v, g, beta2, work=work)
+    average(xp, m, g, beta1, work=work)
+    average_square(xp, v, g, beta2, work=work)
     xp.sqrt(v, out=work)
     scratch[...] = second_correction
     xp.sqrt(scratch, out=scratch)
@@ -198,7 +198,7 @@ def _adam(
     xp.sqrt(scratch, out=scratch)
     xp.multiply(scratch, learning_rate, out=scratch)
     xp.divide(scratch, first_correction, out=scratch)
-    _descend(xp, w, work, scratch, work=work)
+    descend(xp, w, work, scratch, work=work)
 
 
 class Adam:
@@ -235,7 +235,7 @@ class Adam:
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        g = _decayed(xp, g, w, weight_decay, out=work[1])
+        g = decayed(xp, g, w, weight_decay, out=work[1])
         _adam(
             xp,
             w,
@@ -353,9 +353,9 @@ class NAdam:
         weight_decay: float = 0.0,
     ) -> None:
         direction, other = work[0], work[1]
-        g = _decayed(xp, g, w, weight_decay, out=direction)
-        _average(xp, gradient_average, g, beta1, work=other)
-        _average_square(xp, square_average, g, beta2, work=other)
+        g = decayed(xp, g, w, weight_decay, out=direction)
+        average(xp, gradient_average, g, beta1, work=other)
+        average_square(xp, square_average, g, beta2, work=other)
         xp.multiply(g, gradient_weight, out=direction)
         xp.multiply(gradient_average, momentum_weight, out=other)
         xp.add(direction, other, out=direction)
@@ -363,7 +363,7 @@ class NAdam:
         xp.sqrt(other, out=other)
         xp.add(other, eps, out=other)
         xp.divide(direction, other, out=direction)
-        _descend(xp, w, direction, learning_rate, work=direction)
+        descend(xp, w, direction, learning_rate, work=direction)
 
 
 class Lion:
@@ -396,7 +396,7 @@ class Lion:
         xp.multiply(difference, 1 - beta1, out=direction)
         xp.add(direction, gradient_average, out=direction)
         xp.sign(direction, out=direction)
-        _descend(xp, w, direction, learning_rate, work=direction)
+        descend(xp, w, direction, learning_rate, work=direction)
         xp.multiply(difference, 1 - beta2, out=difference)
         xp.add(gradient_average, difference, out=gradient_average)
 

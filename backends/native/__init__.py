@@ -50,7 +50,8 @@ def sequence() -> Any:
     return kernels.Sequence() if problem() is None else None
 
 
-def use(blas: Blas) -> None:
-    """Multiply matrices by this BLAS, and share its threads."""
-    if kernels is not None:
-        kernels.use(blas.sgemm, blas.dgemm, blas.crew, blas.threads)
+def use(blas: Blas) -> bool:
+    """Multiply matrices by this BLAS, and share its threads; whether tiles of compiled C stand in for it."""
+    if kernels is None:
+        return False
+    return bool(kernels.use(blas.sgemm, blas.dgemm, blas.crew, blas.threads, blas.tiles))

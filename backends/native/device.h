@@ -127,17 +127,21 @@ static int view_on_device(Given *given, PyObject *array, Py_buffer *found)
 /* -- launches ------------------------------------------------------------------------------------------------------ */
 
 /* How many blocks a call wants, of how many threads; 0 where the GPU had better compute it in another way. */
-static int64_t blocks_of(const Call *call, int layout, unsigned *threads)
+static int64_t blocks_of(const Call *call, int layout, char type, unsigned *threads)
 {
     const int64_t *n = call->sizes;
+    const int64_t wide = 16 / (type == 'd' ? sizeof(double) : sizeof(float)); /* elements of 16 bytes */
     int64_t count = call->length;
     *threads = 256;
     switch (layout) {
     case HOST: return 0;
+    case PACKS:
+    case MAP:
+    case MAP_2: count = (count + wide - 1) / wide; break;
     case CELLS_0: count *= n[0]; break;
     case CELLS_1: count *= n[1]; break;
     case CELLS: count = n[0] * n[1]; break;
-    case BINARY: count *= n[1] > 0 ? n[1] : 1; break;
+    case BINARY: count = n[1] > 0 ? count * n[1] : (count + wide - 1) / wide; break;
     case ROWS_0: count *= threads_of_row(n[0]), *threads = ROW_BLOCK; break;
     case ROWS_1: count *= threads_of_row(n[1]), *threads = ROW_BLOCK; break;
     case COLUMNS: *threads = COLUMN_BLOCK; return (n[1] + columns_of_block(n[1]) - 1) / columns_of_block(n[1]);
@@ -173,7 +177,7 @@ static int launch(int kernel, Call *call, const Given *given)
     Device *device = devices[given->place - ON_GPU];
     const int layout = described[kernel].layout, type = layout < MASK && given->type == 'd';
     unsigned threads;
-    const int64_t blocks = blocks_of(call, layout, &threads);
+    const int64_t blocks = blocks_of(call, layout, given->type, &threads);
     if (blocks < 1) return 0;
     if (!device->loaded[type] && !load(device, type)) return -1;
     void *function = device->functions[type][kernel];

@@ -89,16 +89,20 @@
     }
 KERNELS(FUNCTION)
 
-/* use(sgemm, dgemm, crew, threads): the addresses of a BLAS's functions, 0 for none. */
+/* use(sgemm, dgemm, crew, threads, tiles=False): the addresses of a BLAS's functions, 0 for none, and whether to
+ * multiply in tiles what they are as fast at. Whether products are. */
 static PyObject *use(PyObject *self, PyObject *arguments)
 {
     unsigned long long addresses[4];
-    if (!PyArg_ParseTuple(arguments, "KKKK", addresses, addresses + 1, addresses + 2, addresses + 3)) return NULL;
+    int tiles = 0;
+    if (!PyArg_ParseTuple(arguments, "KKKK|p", addresses, addresses + 1, addresses + 2, addresses + 3, &tiles)) {
+        return NULL;
+    }
     gemm_float = (Sgemm)(uintptr_t)addresses[0];
     gemm_double = (Dgemm)(uintptr_t)addresses[1];
     crew = addresses[3] == 0 ? NULL : (Crew)(uintptr_t)addresses[2];
     threads = (Threads)(uintptr_t)addresses[3];
-    Py_RETURN_NONE;
+    return PyBool_FromLong(use_tiles(tiles));
 }
 
 #define ENTRY(name, wanted, layout) {#name, (PyCFunction)(void (*)(void))call_##name, METH_FASTCALL, NULL},

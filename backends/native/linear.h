@@ -23,7 +23,7 @@ CLONED void NAME(bias_relu)(const Call *c, int64_t first, int64_t last)
         if (x == y) {
             for (int64_t j = 0; j < columns; j++) x[j] = NAME(relu_of)(x[j] + b[j]);
         } else {
-            for (int64_t j = 0; j < columns; j++) {
+            INDEPENDENT for (int64_t j = 0; j < columns; j++) {
                 x[j] += b[j];
                 y[j] = NAME(relu_of)(x[j]);
             }
@@ -56,9 +56,9 @@ CLONED void NAME(relu_gradient_sum)(const Call *c, int64_t first, int64_t last)
         const REAL *y = (REAL *)c->arrays[1] + i * columns;
         REAL *dx = (REAL *)c->arrays[2] + i * columns;
         if (i == 0) {
-            for (int64_t j = first; j < last; j++) db[j] = dx[j] = NAME(relu_slope)(dy[j], y[j]);
+            INDEPENDENT for (int64_t j = first; j < last; j++) db[j] = dx[j] = NAME(relu_slope)(dy[j], y[j]);
         } else {
-            for (int64_t j = first; j < last; j++) {
+            INDEPENDENT for (int64_t j = first; j < last; j++) {
                 REAL one = NAME(relu_slope)(dy[j], y[j]);
                 dx[j] = one;
                 db[j] += one;

@@ -1,8 +1,9 @@
 """In which order are the samples seen? Batches drawn anew at every pass, the same on every device."""
 
+import contextlib
 import math
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from backends.kernels.shape import Copy, Gather
 from engine.convert import normal_dtype
 from engine.data.augmentation import Augmentation, checked
 from engine.data.dataset import Dataset, as_numbers, check_finite
+from engine.data.feeding import Part, fed
 from engine.data.rows import Rows
 from engine.errors import ArgumentError, DataError, DeviceError
 from engine.tensor import Tensor
@@ -27,9 +29,10 @@ class Batches:
     the seed and the pass alone, so that it is the same on every device, and a run that is taken up again goes on as it
     would have gone.
 
-    A batch is one gather of rows. On a GPU the data is copied over once, where a quarter of the free memory holds it.
-    `Rows` of a file stay there: each batch is read and prepared by itself. The augmentations of batch b of pass p draw
-    from ``numpy.random.PCG64([seed, p, b, k])``, k counting them from 1.
+    A batch is one gather of rows. On a GPU the data is copied over once, where a quarter of the free memory holds it;
+    otherwise each batch is gathered and copied while the one before it is used. `Rows` of a file stay there: each batch
+    is read and prepared by itself. The augmentations of batch b of pass p draw from
+    ``numpy.random.PCG64([seed, p, b, k])``, k counting them from 1.
 
     Batches in the stored order are read-only views on the CPU; so is the one batch that holds everything, which is
     never shuffled: its gradient does not depend on the order of its rows.
@@ -115,7 +118,7 @@ class Batches:
             return np.arange(self.samples)
         return np.random.Generator(np.random.PCG64([self.seed, number])).permutation(self.samples)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Generator[Any, None, None]:
         return self._pass(*self._begin())
 
     def _begin(self) -> tuple[int, int]:
@@ -180,19 +183,55 @@ class Batches:
         shown = f"{size / 2**20:,.1f} MiB"
         if all(self.backend.owns(array) for array in self.arrays):
             return f"{shown} of data, all on {self.backend.device}"
-        return f"{shown} of data on the host, copied to {self.backend.device} batch by batch"
+        ahead = "" if self.backend.lane() is None else ", each while the one before it is used"
+        return f"{shown} of data on the host, copied to {self.backend.device} batch by batch{ahead}"
 
-    def _pass(self, number: int, first: int) -> Iterator[Any]:
+    def bytes_beside(self) -> int:
+        """Of the device's, for a sample of the batch that is used and of the one on its way, beside the step's copy."""
+        self._place()
+        if self.backend.lane() is None:
+            return 0
+        away = [array for array in self.arrays if not self.backend.owns(array)]
+        return sum(2 * math.prod(one.shape[1:]) * int(self._kind(one).itemsize) for one in away)
+
+    def _pass(self, number: int, first: int) -> Generator[Any, None, None]:
         shuffled = self.shuffle and self.batch_size < self.samples
         order = self.order(number) if shuffled else None
         placed = order is not None and any(self.backend.owns(array) for array in self.arrays)
         placed_order = self.backend.asarray(order) if placed else None
-        for batch in range(first, len(self)):
-            rows = slice(batch * self.batch_size, min((batch + 1) * self.batch_size, self.samples))
-            tensors = tuple(self._tensor(array, rows, order, placed_order) for array in self.arrays)
-            if self.augment:
-                tensors = (self._augmented(tensors[0], number, batch), *tensors[1:])
-            yield tensors[0] if self._alone else tensors
+        places = [
+            slice(batch * self.batch_size, min((batch + 1) * self.batch_size, self.samples))
+            for batch in range(first, len(self))
+        ]
+        away = [which for which, array in enumerate(self.arrays) if not self.backend.owns(array)]
+        lane = self.backend.lane() if away and len(places) > 1 else None
+        with contextlib.ExitStack() as stack:
+            brought = None
+            if lane is not None:
+                coming = (self._parts_of(away, rows, order) for rows in places)
+                brought = stack.enter_context(contextlib.closing(fed(self.backend, lane, coming)))
+            for batch, rows in enumerate(places, first):
+                arrays = [] if brought is None else next(brought)
+                tensors = tuple(
+                    Tensor.wrap(arrays.pop(0), self.backend)
+                    if brought is not None and which in away
+                    else self._tensor(array, rows, order, placed_order)
+                    for which, array in enumerate(self.arrays)
+                )
+                if self.augment:
+                    tensors = (self._augmented(tensors[0], number, batch), *tensors[1:])
+                yield tensors[0] if self._alone else tensors
+                del tensors  # the next but one goes where this one was
+
+    def _kind(self, array: Array) -> "np.dtype[Any]":
+        """Of what type an array's batches are."""
+        kind: np.dtype[Any] = array.dtype
+        return kind if self.dtype is None or kind.kind != "f" else self.dtype
+
+    def _parts_of(self, away: list[int], rows: slice, order: np.ndarray[Any, Any] | None) -> list[Part]:
+        """What comes from the host for a batch."""
+        chosen = rows if order is None else order[rows]
+        return [Part(self.arrays[which], chosen, self._kind(self.arrays[which])) for which in away]
 
     def _tensor(self, array: Array, rows: slice, order: np.ndarray[Any, Any] | None, placed_order: Array) -> Tensor:
         if order is None:

@@ -88,8 +88,10 @@ class RoundedLinear(KernelOperation):
         return (None if dx is None else dx.reshape(shape)), dw, db
 
     def _rounded(self, backend: Backend, x: Array) -> Array:
-        y = backend.empty(x.shape, x.dtype)
-        work = backend.empty(x.shape, work_type(self.precision))
+        kept = backend.rounded_type(self.precision)
+        y = backend.empty(x.shape, kept)
+        # A device that keeps such numbers in fewer bits rounds them in a way of its own.
+        work = backend.empty(x.shape, work_type(self.precision)) if kept == x.dtype else None
         backend.kernel(Round.forward)(backend.xp, x, y=y, work=work, precision=self.precision)
         return y
 

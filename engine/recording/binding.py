@@ -5,6 +5,7 @@ it fails, Python's is called and says what is wrong.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from operator import length_hint
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from engine.losses.classification import BinaryCrossEntropy
 from engine.losses.loss import Loss
 from engine.optimizers.optimizer import Optimizer
 from engine.recording.joining import Call
+from engine.recording.unrolling import Entry, unrolled
 from engine.tensor import Parameter
 
 Made = tuple[Any, tuple[Any, ...]]
@@ -43,9 +45,11 @@ class Bound:
         self.sequence = native.sequence()
         self.numbers: list[int] = []
         self.guards = list(guards)
+        self._entries: list[Entry] = []
         if self.sequence is None:
-            self._plain = [(call.function, call.inputs, call.options) for call in calls]
-            self.numbers = [call.number for call in calls]
+            for call in calls:
+                self._entries += unrolled(call)
+                self.numbers += [call.number] * (len(self._entries) - len(self.numbers))
         else:
             for call in calls:
                 if not self._compiled(call):
@@ -110,12 +114,12 @@ class Bound:
             raise StoppedError(self.numbers[stopped[0]], stopped[1])
 
     def _run_in_python(self) -> None:
-        done = 0
+        entries = iter(self._entries)
         try:
-            for function, inputs, options in self._plain:
-                function(*inputs, **options)
-                done += 1
+            for function, inputs in entries:
+                function(*inputs)
         except BaseException as error:
+            done = len(self._entries) - length_hint(entries) - 1
             raise StoppedError(self.numbers[done], error) from error
 
 

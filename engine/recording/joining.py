@@ -1,7 +1,8 @@
 """Which recorded calls need not be made, and which are made as one? Copies that can be spared, neighbours in one pass.
 
 Neither changes a number: a result is written where it would have been copied to, and a pass over a matrix that adds the
-bias applies the activation too (in compiled C, whose joined loops do what the separate ones do).
+bias applies the activation too (in compiled C, or on a device that says how; what is joined does what the separate
+kernels do).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from backends import native
+from backends.backend import Backend
+from backends.devices import _backends
 from backends.kernels.linear import Linear
 from backends.kernels.pair import Array
 from backends.kernels.shape import Copy
@@ -138,40 +141,69 @@ def without_work(calls: Sequence[Call]) -> list[Call]:
 
 
 def joined(calls: Sequence[Call], pinned: Memory) -> list[Call]:
-    """The calls with linear maps and activations made in one pass, forward and backward, where C can do that."""
+    """The calls with biases and activations made in one pass, forward and backward, where C or a device can do that."""
     trial = native.sequence()
-    if trial is None:
-        return list(calls)
     result = list(calls)
     for call in calls:
-        if call.kernel is Linear.forward and call.inputs[0] is np and call.inputs[3] is not None:
-            _join_forward(result, call, trial, pinned)
-        elif call.kernel in native.FUSED_BACKWARD and call.inputs[0] is np:
-            _join_backward(result, call, trial)
+        if trial is None or call.kernel is None:
+            continue
+        on_host = call.inputs[0] is np
+        backend = None if on_host else _device_of(call)
+        kernel = _definition(call, backend) if on_host or backend is not None else None
+        if kernel is Linear.forward and call.inputs[3] is not None:
+            forward = _forward(result, call, backend, pinned)
+            if forward is not None and backend is None:
+                _join_forward(result, call, forward, trial)
+            elif forward is not None:
+                _join_forward_there(result, call, forward, backend)
+        elif kernel in native.FUSED_BACKWARD:
+            backward = _backward(result, call, backend)
+            if backward is not None and backend is None:
+                _join_backward(result, call, backward, trial)
+            elif backward is not None:
+                _join_backward_there(result, call, backward, backend)
     return result
+
+
+def _device_of(call: Call) -> Backend | None:
+    """The device that computes a kernel; None where there is no one such."""
+    places = {id(one): one for one in _backends.values() if one.xp is call.inputs[0]}.values()
+    return next((one for one in places if all(one.owns(array) for array in call.arrays)), None)
+
+
+def _definition(call: Call, backend: Backend | None) -> Any:
+    """What a kernel of the host, or of a device, computes; None for a function that is no kernel."""
+    return call.kernel if backend is None or call.kernel is None else backend.definition(call.function)
 
 
 def _place(calls: Sequence[Call], number: int) -> int | None:
     return next((place for place, call in enumerate(calls) if call.number == number), None)
 
 
-def _join_forward(calls: list[Call], linear: Call, trial: Any, pinned: Memory) -> None:
-    """y = f(x w + b): the bias is added in the activation's pass."""
-    (_, x, w, b), total = linear.inputs, linear.options["y"]
+def _forward(calls: list[Call], linear: Call, backend: Backend | None, pinned: Memory) -> tuple[int, int, Array] | None:
+    """y = f(x w + b): where the linear map is, where the activation is, and where x w may be put."""
+    total = linear.options["y"]
     first = _place(calls, linear.number)
     users = touching(calls, total)
     if first is None or users[0] != first or len(users) < 2:
-        return
+        return None
     activation = calls[users[1]]
-    fused = native.FUSED_FORWARD.get(activation.kernel)
-    if fused is None or not same_place(activation.inputs[1], total):
-        return
+    definition = _definition(activation, backend)
+    if definition not in native.FUSED_FORWARD or not same_place(activation.inputs[1], total):
+        return None
     y = activation.options["y"]
-    # The activation is made earlier than it was recorded: it reads the sum alone, and nobody may need what y held.
+    # One of them is made at another time than it was recorded: nobody may need what y held, or what b will hold.
     if any(call.touches(y) for call in calls[first : users[1]]):
-        return
+        return None
     # Where nobody else reads the sum, the activation takes its place.
-    before = y if len(users) == 2 and total not in pinned and form(y) == form(total) else total
+    return first, users[1], y if len(users) == 2 and total not in pinned and form(y) == form(total) else total
+
+
+def _join_forward(calls: list[Call], linear: Call, places: tuple[int, int, Array], trial: Any) -> None:
+    """The bias is added in the activation's pass, and both follow the product at once."""
+    (_, x, w, b), (first, second, before) = linear.inputs, places
+    activation = calls[second]
+    fused = native.FUSED_FORWARD[activation.kernel]
 
     def compiled(x: Array, w: Array, b: Array, *, before: Array, **options: Any) -> bool:
         return bool(native.kernels.product(x, w, before, 0, 0)) and bool(fused(before, b=b, **options))
@@ -179,25 +211,52 @@ def _join_forward(calls: list[Call], linear: Call, trial: Any, pinned: Memory) -
     call = Call(linear.number, Joined(compiled), (np, x, w, b), {"before": before, **activation.options})
     if trial.extend(compiled, call.inputs[1:], call.options):
         calls[first] = call
-        del calls[users[1]]
+        del calls[second]
 
 
-def _join_backward(calls: list[Call], activation: Call, trial: Any) -> None:
-    """dx = dy f'(x), and the gradient of the bias before it: the sum of dx over the rows, added up in the same pass."""
+def _join_forward_there(calls: list[Call], linear: Call, places: tuple[int, int, Array], backend: Any) -> None:
+    """The same on a device, as the product alone and a kernel after it."""
+    (xp, x, w, b), (first, second, before) = linear.inputs, places
+    activation = calls[second]
+    definition = _definition(activation, backend)
+    kernel = backend.biased((x, w, b), linear.options["y"], definition, activation.options)
+    if kernel is not None and not any(call.touches(b) for call in calls[first + 1 : second]):
+        calls[first] = replace(linear, inputs=(xp, x, w, None), options={**linear.options, "y": before})
+        calls[second] = replace(activation, function=kernel, inputs=(xp, before, b))
+
+
+def _backward(calls: list[Call], activation: Call, backend: Backend | None) -> tuple[int, int] | None:
+    """dx = dy f'(x), and the gradient of the bias before it, the sum of dx over the rows: where both are computed."""
     dx = activation.options["dx"]
     first = _place(calls, activation.number)
     users = touching(calls, dx)
     if first is None or users[0] != first or len(users) < 2:
-        return
+        return None
     linear = calls[users[1]]
     db = linear.options.get("db")
-    if linear.kernel is not Linear.backward or db is None or not same_place(linear.inputs[1], dx):
-        return
+    if _definition(linear, backend) is not Linear.backward or db is None or not same_place(linear.inputs[1], dx):
+        return None
     # The sum is made earlier: it reads dx alone, and nobody may need what db held.
-    if any(call.touches(db) for call in calls[first : users[1]]):
-        return
+    return None if any(call.touches(db) for call in calls[first : users[1]]) else (first, users[1])
+
+
+def _join_backward(calls: list[Call], activation: Call, places: tuple[int, int], trial: Any) -> None:
+    """The gradient is summed up in the pass that computes it."""
+    first, second = places
+    linear = calls[second]
     fused = native.FUSED_BACKWARD[activation.kernel]
-    call = replace(activation, function=Joined(fused), options={**activation.options, "db": db})
+    call = replace(activation, function=Joined(fused), options={**activation.options, "db": linear.options["db"]})
     if trial.extend(fused, call.inputs[1:], call.options):
         calls[first] = call
-        calls[users[1]] = replace(linear, options={**linear.options, "db": None})
+        calls[second] = replace(linear, options={**linear.options, "db": None})
+
+
+def _join_backward_there(calls: list[Call], activation: Call, places: tuple[int, int], backend: Any) -> None:
+    """The same on a device."""
+    first, second = places
+    linear, dx = calls[second], activation.options["dx"]
+    db, definition = linear.options["db"], _definition(activation, backend)
+    kernel = backend.summed((linear.inputs[2], linear.options.get("dw")), dx, db, definition, activation.options)
+    if kernel is not None:
+        calls[first] = replace(activation, function=kernel, options={**activation.options, "db": db})
+        calls[second] = replace(linear, options={**linear.options, "db": None})

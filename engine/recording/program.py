@@ -12,6 +12,7 @@ from engine.recording.binding import Bound, StoppedError
 from engine.recording.joining import Call, joined, without_copies, without_work
 from engine.recording.launches import WARM, graphing, launched
 from engine.recording.memory import PLAIN, Memory, arrays_in
+from engine.recording.quick import Quick
 from engine.recording.recorder import Recorder
 from engine.recording.workspace import share
 from engine.tensor import Tensor
@@ -70,12 +71,11 @@ class Program:
                 setattr(owner, attribute, value)
 
     def quick(self, arguments: tuple[Any, ...]) -> Any:
-        """The replay as one call of compiled C, for such arguments; None where it needs Python's (or there is no C)."""
+        """The replay as one call, of compiled C where that is there, for such arguments; None where it needs more."""
         tensors = [one for one in arguments if isinstance(one, Tensor)]
         plain = all(type(one) in PLAIN or type(one) is Tensor for one in arguments)
         if (
             self.bound is None
-            or self.bound.sequence is None
             or not plain
             or len(tensors) != len(self.inputs)
             or not all(one.plain() for one in self.inputs)
@@ -90,7 +90,22 @@ class Program:
             guards.append((optimizer, "_counts", optimizer._counts))
             equal.append((optimizer, "_uneven_steps", optimizer._uneven_steps))
         numbers = self.bound.numbers
-        single = self.output.kind == "copy" and self.output.value.flags.c_contiguous
+        single = self.output.kind == "copy" and self.output.backend is backend and self.output.value.flags.c_contiguous
+        output = self.output.value if single else functools.partial(self.output.build, ())
+        if self.bound.sequence is None:
+            places = [place for place, one in enumerate(arguments) if type(one) is Tensor]
+            return Quick(
+                bound=self.bound,
+                constants=[(place, one) for place, one in enumerate(arguments) if place not in places],
+                inputs=[(place, one.buffer) for place, one in zip(places, self.inputs, strict=True)],
+                count=len(arguments),
+                backend=backend,
+                guards=guards,
+                equal=equal,
+                finals=self.finals,
+                output=output,
+                leave=self._leave,
+            )
         return native.kernels.Replay(
             self.bound.sequence,
             tuple(Tensor if type(one) is Tensor else one for one in arguments),
@@ -100,7 +115,7 @@ class Program:
             tuple(guards),
             tuple(equal),
             tuple(self.finals),
-            self.output.value if single else functools.partial(self.output.build, ()),
+            output,
             lambda entry: self._leave(numbers[entry]),
         )
 

@@ -96,20 +96,31 @@ class Backend:
         return next((one for one, other in self.overrides.items() if other == function), function)
 
     def biased(
-        self, linear: tuple[Array, Array, Array], total: Array, definition: Kernel, options: dict[str, Any]
+        self,
+        linear: tuple[Array, Array, Array],
+        total: Array,
+        definition: Kernel,
+        options: dict[str, Any],
+        precision: str | None = None,
     ) -> Kernel | None:
         """What computes an activation of x w + b where total is x w: called with (xp, total, b), and its options.
 
-        total becomes x w + b, and may be the result y. None where the device adds the bias by other ways.
+        total becomes x w + b, and may be the result y. None where the device adds the bias by other ways. A precision
+        is what x and w were rounded to.
         """
         return None
 
     def summed(
-        self, product: tuple[Array, Array | None], dx: Array, db: Array, definition: Kernel, options: dict[str, Any]
+        self,
+        product: tuple[Array, Array] | None,
+        dx: Array,
+        db: Array,
+        definition: Kernel,
+        options: dict[str, Any],
     ) -> Kernel | None:
         """What computes an activation's gradient dx, and its sum over the rows into the further option db.
 
-        None where the device sums it up by other ways. The product that comes after is dw = x^T dx.
+        None where the device sums it up by other ways; a product of x and dw, dw = x^T dx, may be one of them.
         """
         return None
 
@@ -139,3 +150,16 @@ class Backend:
 
     def __repr__(self) -> str:
         return f"<{self.name} backend on {self.device}>"
+
+
+def like(backend: Backend, array: Array, dtype: Any = None) -> Array:
+    """A new array of the same shape, its axes in the same order in memory: what NumPy's copies are like.
+
+    The order decides which loops a kernel runs, so that it decides the last bits.
+    """
+    kind = array.dtype if dtype is None else dtype
+    if array.ndim < 2 or array.flags.c_contiguous:
+        return backend.empty(array.shape, kind)
+    order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+    made = backend.empty([array.shape[axis] for axis in order], kind)
+    return made.transpose([order.index(axis) for axis in range(array.ndim)])

@@ -129,13 +129,9 @@ def _cross_entropy_forward(
     if not _whole(logits, probabilities, labels):
         CrossEntropy.forward(xp, logits, labels, rows, losses=losses, probabilities=probabilities)
         return
-    starts = _starts(*logits.shape)
-    place = logits.argmax(1)
-    xp.add(place, starts, out=place)
-    largest = logits.reshape(-1).take(place, None, None, "clip")
+    largest = logits.reshape(-1).take(_places(xp, logits.argmax(1), logits.shape), None, None, "clip")
     xp.subtract(logits, largest[:, None], out=probabilities)
-    xp.add(starts, labels, out=place)
-    right = probabilities.reshape(-1).take(place, None, None, "clip")
+    right = probabilities.reshape(-1).take(_places(xp, labels, logits.shape), None, None, "clip")
     xp.exp(probabilities, out=probabilities)
     total = xp.dot(probabilities, _ones(logits.shape[1], logits.dtype))
     xp.divide(probabilities, total[:, None], out=probabilities)
@@ -150,9 +146,13 @@ def _cross_entropy_backward(
         CrossEntropy.backward(xp, dlosses, probabilities, labels, rows, dlogits=dlogits)
         return
     xp.multiply(probabilities, dlosses[..., None], out=dlogits)
-    place = xp.add(_starts(*dlogits.shape), labels)
-    flat = dlogits.reshape(-1)
+    place, flat = _places(xp, labels, dlogits.shape), dlogits.reshape(-1)
     flat[place] = xp.subtract(flat.take(place, None, None, "clip"), dlosses)
+
+
+def _places(xp: Namespace, columns: Array, shape: tuple[int, int]) -> Array:
+    """Where the element of each row in its column lies."""
+    return columns if shape[0] == 1 else xp.add(_starts(*shape), columns)
 
 
 def _whole(one: Array, other: Array, labels: Array) -> bool:

@@ -251,6 +251,21 @@ def test_batches_gathered_by_their_rows_are_the_same(size, shuffle, kind, backen
     assert made[0].passes == 3
 
 
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_the_whole_set_is_laid_out_as_it_is_when_iterated(order, kind, backend, monkeypatch):
+    monkeypatch.setattr(backend, "memory", lambda: {"free": 1 << 20})  # a device that holds the data
+    x = np.arange(24.0).reshape(2, 3, 4).astype(kind).transpose(np.argsort(order))
+    made = [Batches((x, np.arange(len(x))), "all", dtype="float32", device=backend.device) for _ in range(2)]
+    gatherer = Gatherer()
+    gatherer.batches = made[1]
+    (rows,) = made[1].rows()
+    ((expected, _),) = made[0]
+    given, _ = gatherer.batch(rows)
+    assert given.array.strides == expected.array.strides  # which decide the last bits of a product
+    np.testing.assert_array_equal(given.numpy(), x.astype("float32"))
+
+
 def test_what_is_not_gathered_by_rows(tmp_path):
     x, y = np.asarray(np.arange(44.0).reshape(11, 4), order="F"), np.arange(11)
     np.save(tmp_path / "x.npy", x)

@@ -4,7 +4,6 @@ import functools
 
 import cuda_cases
 import numpy as np
-import parity
 import pytest
 import replays
 from fake_device import FakeArray, FakeBackend, GraphingBackend
@@ -13,14 +12,15 @@ from backends import cuda, native
 from backends.backend import Backend
 from backends.cuda.joined import Joins, by_events
 from backends.cuda.products import Products
+from backends.cuda.rounded import RoundedProducts
 from backends.devices import _backends
 from backends.kernels.activation import GELU, ReLU
 from backends.kernels.arithmetic import Add
 from backends.kernels.linear import Linear
-from backends.kernels.reduction import Sum
+from backends.kernels.reduction import Sum, SumTo
 from backends.native.activations import FUSED_BACKWARD, FUSED_FORWARD
 
-CASES = {case.name: case for case in parity.cases()}
+CASES = {case.name: case for case in replays.cases()}
 PLAIN, WITHIN = (4, 3, 2, 1), (9, 9, 9, 9)  # what a product costs without a bias and with one in it
 
 
@@ -35,7 +35,9 @@ def fitted(device, machine, faster=always):
     """The fake device with a GPU's kernels, products and joined kernels."""
     table = cuda.overrides()
     products = Products(machine.cupy, 0, table, machine.empty, find=lambda major: machine.library())
-    device.overrides.update(table | products.overrides())
+    rounded = RoundedProducts(machine.cupy, 0, products, table)
+    device.overrides.update(table | products.overrides() | rounded.overrides())
+    device.rounded_type = rounded.kept_in
     device.joins = Joins(device.xp, table, products, device.empty, faster)
     device.biased, device.summed = device.joins.biased, device.joins.summed
     return device
@@ -82,6 +84,14 @@ def test_replays_are_the_eager_steps(fit, recorded, name, dtype):
     forward, backward = joined_calls(recorded[-1])
     if name.removeprefix("layer ") in {one.__name__ for one in cuda_cases.NAMES}:
         assert (forward, backward) >= (1, 1)
+
+
+@pytest.mark.filterwarnings("ignore:capture")
+@pytest.mark.parametrize("name", [one for one in CASES if one.startswith("products in ")])
+def test_after_products_of_rounded_numbers(fit, recorded, name):
+    outcome = replays.compare(CASES[name], fit())
+    assert outcome.where is None, str(outcome)
+    assert joined_calls(recorded[-1]) == (1, 1)
 
 
 @pytest.mark.filterwarnings("ignore:capture")
@@ -198,7 +208,7 @@ def test_a_shape_is_timed_once(fit):
 
 @pytest.mark.parametrize("reason", ["switched off by ENGINE_CUDA_JOINED=0", "cuBLASLt", "fused kernels"])
 def test_where_there_are_none_the_reason_is_told(machine, monkeypatch, reason):
-    table = {} if reason == "fused kernels" else cuda.overrides() | {Add.forward: 0, Sum.forward: 0}
+    table = {} if reason == "fused kernels" else cuda.overrides() | {Add.forward: 0, SumTo.forward: 0}
     if reason.startswith("switched off"):
         monkeypatch.setenv("ENGINE_CUDA_JOINED", "0")
     if reason == "cuBLASLt":
@@ -206,13 +216,13 @@ def test_where_there_are_none_the_reason_is_told(machine, monkeypatch, reason):
     joins = Joins(machine.cupy, table, machine.products(), machine.empty, always)
     assert reason in joins.describe()
     assert joins.biased((None, None, None), None, ReLU.forward, {}) is None
-    assert joins.summed((None, None), None, None, ReLU.backward, {}) is None
+    assert joins.summed(None, None, None, ReLU.backward, {}) is None
 
 
 def test_a_device_that_says_nothing_joins_nothing():
     device = Backend("other", "other:0", np)
     assert device.biased((None, None, None), None, ReLU.forward, {}) is None
-    assert device.summed((None, None), None, None, ReLU.backward, {}) is None
+    assert device.summed(None, None, None, ReLU.backward, {}) is None
     device.overrides[ReLU.forward] = replacement = native.overrides().get(ReLU.forward, print)
     assert device.definition(replacement) is ReLU.forward
     assert device.definition(len) is len

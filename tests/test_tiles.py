@@ -90,6 +90,14 @@ def test_every_shape_of_tile(addresses, dtype, turned):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("columns", [8, 15, 16, 17, 31, 64, 100, 256, 300, 784])
+def test_a_single_row(addresses, dtype, columns):
+    a, b = matrices(1, 300, columns, dtype)
+    expected = np.einsum("ik,kj->ij", a.astype("float64"), b.astype("float64"))
+    np.testing.assert_allclose(product(a, b), expected, rtol=0, atol=1e-4 if dtype == "float32" else 1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("rows", "inner", "columns"), [(128, 500, 96), (2000, 40, 10), (9, 420, 700), (300, 300, 301)])
 def test_the_bits_do_not_depend_on_the_number_of_threads(crew, dtype, rows, inner, columns):
     a, b = matrices(rows, inner, columns, dtype)

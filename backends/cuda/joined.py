@@ -21,7 +21,7 @@ from backends.backend import Kernel
 from backends.cuda.products import Products
 from backends.kernels.arithmetic import Add
 from backends.kernels.pair import Array, Namespace
-from backends.kernels.reduction import Sum
+from backends.kernels.reduction import SumTo
 from backends.native.activations import FUSED_BACKWARD, FUSED_FORWARD
 
 RUNS, ROUNDS = 10, 5
@@ -71,20 +71,29 @@ class Joins:
         self.problem: str | None = None
         if os.environ.get("ENGINE_CUDA_JOINED") == "0":
             self.problem = "switched off by ENGINE_CUDA_JOINED=0"
-        elif not {Add.forward, Sum.forward} <= table.keys() or not products.overrides():
+        elif not {Add.forward, SumTo.forward} <= table.keys() or not products.overrides():
             self.problem = "fused kernels and cuBLASLt are not both in use"
 
     def biased(
-        self, linear: tuple[Array, Array, Array], total: Array, definition: Kernel, options: dict[str, Any]
+        self,
+        linear: tuple[Array, Array, Array],
+        total: Array,
+        definition: Kernel,
+        options: dict[str, Any],
+        precision: str | None = None,
     ) -> Kernel | None:
         """What adds the bias to total = x w, and computes an activation of it; None where it is left to others.
 
         Args:
             linear: x, w and the bias b.
             definition: of the activation's forward; options: what it is given by name.
+            precision: what x and w were rounded to; None where they were not.
         """
         x, w, b = linear
-        if self.problem or definition not in FUSED_FORWARD or self._products.within(x, w, total, bias=b):
+        if self.problem or definition not in FUSED_FORWARD:
+            return None
+        plan = self._products.chosen(x, w, total, bias=b, precision=precision)
+        if plan is None or plan.whole:
             return None
         kernel = functools.partial(_biased, self._table, definition)
 
@@ -98,18 +107,22 @@ class Joins:
         return kernel if self._chosen(definition, joined, apart, total, b, options["y"]) else None
 
     def summed(
-        self, product: tuple[Array, Array | None], dx: Array, db: Array, definition: Kernel, options: dict[str, Any]
+        self,
+        product: tuple[Array, Array] | None,
+        dx: Array,
+        db: Array,
+        definition: Kernel,
+        options: dict[str, Any],
     ) -> Kernel | None:
         """What computes an activation's gradient dx, and its sum over the rows db; None where it is left to others.
 
         Args:
-            product: x and dw of the product dw = x^T dx that comes after; None for a dw that nobody wants.
+            product: x and dw of the product dw = x^T dx that would sum it up; None where there is no such product.
             definition: of the activation's backward; options: what it is given by name.
         """
-        x, dw = product
         if self.problem or definition not in FUSED_BACKWARD:
             return None
-        if dw is not None and self._products.within(x.T, dx, dw, sums=db):
+        if product is not None and self._products.within(product[0].T, dx, product[1], sums=db):
             return None
         kernel = functools.partial(_summed, self._table, definition)
 
@@ -118,7 +131,7 @@ class Joins:
 
         def apart(dy: Array, dx: Array, db: Array) -> None:
             self._table[definition](self._xp, dy, dy, **{**options, "dx": dx})
-            self._table[Sum.forward](self._xp, dx, y=db, axis=0, keepdims=False)
+            _sum(self._table, self._xp, dx, db)
 
         return kernel if self._chosen(definition, joined, apart, dx, dx, db) else None
 
@@ -152,4 +165,8 @@ def _summed(
 ) -> None:
     if not FUSED_BACKWARD[definition](dy, saved, db=db, **options):
         table[definition](xp, dy, saved, **options)
-        table[Sum.forward](xp, options["dx"], y=db, axis=0, keepdims=False)
+        _sum(table, xp, options["dx"], db)
+
+
+def _sum(table: dict[Any, Any], xp: Namespace, dx: Array, db: Array) -> None:
+    table[SumTo.forward](xp, dx, dx=db.reshape(1, -1), axis=(0,))

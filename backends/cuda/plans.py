@@ -14,19 +14,16 @@ class Plan:
     Attributes:
         padding: how its matrices are copied before; None where they are multiplied as they lie.
         workspace: the bytes that it needs.
+        whole: whether a bias, or its gradient, is the product's own work.
     """
 
     def __init__(self, bound: Bound, found: Found, padding: Padding | None) -> None:
         self.bound, self.found, self.padding, self.workspace = bound, found, padding, int(found.workspace)
+        self.whole = bound.epilogue != cublaslt.CUBLASLT_EPILOGUE_DEFAULT
         self._numbers = {beta: bound.kind.number(beta) for beta in (0, 1)}
         self._one, self._algorithm = ctypes.addressof(self._numbers[1]), ctypes.addressof(found)
         self._beta = {beta: ctypes.addressof(value) for beta, value in self._numbers.items()}
         self._lock, self._row = threading.Lock(), 0
-
-    @property
-    def whole(self) -> bool:
-        """Whether a bias, or its gradient, is the product's own work."""
-        return self.bound.epilogue != cublaslt.CUBLASLT_EPILOGUE_DEFAULT
 
     def told(self) -> str:
         """The way in a few words."""

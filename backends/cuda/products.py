@@ -95,12 +95,15 @@ class Given(NamedTuple):
         """What is read or written beside the matrices."""
         return self.sums if self.bias is None else self.bias
 
-    def key(self) -> Any:
-        """All that the choice depends on."""
-        a, b, y, row = self.a, self.b, self.y, self.row
-        types = a.dtype.char, b.dtype.char, y.dtype.char, None if row is None else row.dtype.char
-        beside = () if row is None else (row.shape, row.strides, self.bias is None)
-        return self.precision, types, a.shape, a.strides, b.shape, b.strides, y.shape, y.strides, beside, self.beta
+
+def _key(
+    a: Array, b: Array, y: Array, bias: Array | None, sums: Array | None, beta: int, precision: str | None
+) -> tuple[Any, ...]:
+    """All that the choice depends on."""
+    row = sums if bias is None else bias
+    beside = None if row is None else (row.dtype.char, row.shape, row.strides, bias is None)
+    types = a.dtype.char, b.dtype.char, y.dtype.char
+    return types, a.shape, a.strides, b.shape, b.strides, y.shape, y.strides, beside, beta, precision
 
 
 class Products:
@@ -220,15 +223,14 @@ class Products:
         if (a.data.ptr | b.data.ptr | (0 if bias is None else bias.data.ptr)) % ALIGNMENT:
             # Copies, so that there is one choice for a shape, wherever it lies.
             a, b, bias = (_aligned(one) for one in (a, b, bias))
-        given = Given(a, b, y, bias, sums, beta, precision)
-        key = given.key()
+        key = _key(a, b, y, bias, sums, beta, precision)
         try:
             plan = self._plans[key]
         except KeyError:
-            plan = self._choose(key, given)
+            plan = self._choose(key, Given(a, b, y, bias, sums, beta, precision))
         if plan is None:
             return False
-        if not self._run(plan, given):
+        if not self._run(plan, a, b, y, bias, sums, beta):
             self._plans[key] = None  # from now on this shape is CuPy's
             return False
         return True
@@ -251,17 +253,17 @@ class Products:
         precision: str | None = None,
     ) -> Plan | None:
         """How `multiply` computes these; None where it has not yet, or leaves them to CuPy."""
-        return self._plans.get(Given(a, b, y, bias, sums, 0, precision).key())
+        return self._plans.get(_key(a, b, y, bias, sums, 0, precision))
 
-    def _run(self, plan: Plan, given: Given) -> bool:
+    def _run(self, plan: Plan, a: Array, b: Array, y: Array, bias: Array | None, sums: Array | None, beta: int) -> bool:
         """Compute it by this plan, and what goes beside it; whether that was taken."""
-        a, b, y, bias, sums, beta, _ = given
         stream = self._stream()
         workspace = self._workspace(stream) if plan.workspace else None
         beside = 0 if workspace is None else workspace.data.ptr, stream.ptr
         left, right, result = (a, b, y) if plan.padding is None else plan.padding.copies(self._empty, a, b, y)
-        row = 0 if given.row is None else given.row.data.ptr
-        if not plan.run(left.data.ptr, right.data.ptr, result.data.ptr, row, beta, *beside):
+        row = sums if bias is None else bias
+        within = 0 if row is None else row.data.ptr
+        if not plan.run(left.data.ptr, right.data.ptr, result.data.ptr, within, beta, *beside):
             return False
         wanted = result if result is y else result[: y.shape[0], : y.shape[1]]
         if bias is not None and not plan.whole:
@@ -346,7 +348,7 @@ class Products:
         plain = None
         if given.row is not None:
             bare = given._replace(bias=None, sums=None)
-            plain = self._choose(bare.key(), bare)
+            plain = self._choose(_key(*bare), bare)
             if plain is None:
                 return None
         ways = self._ways(given, plain)
@@ -397,7 +399,7 @@ class Products:
         best, least = None, float("inf")
         saved = given.y.copy() if given.beta else None
         for plan in plans:
-            seconds = self._seconds(functools.partial(self._run, plan, given._replace(beta=0)))
+            seconds = self._seconds(functools.partial(self._run, plan, *given[:5], beta=0))
             if seconds is not None and seconds < CLEARLY * least:
                 best, least = plan, seconds
         if saved is not None:

@@ -98,6 +98,8 @@ static void run_tiles(const Call *c, const Tiling *tiling)
         REAL *y = c->arrays[2];                                                                                        \
         if (inner == 1) {                                                                                              \
             table_##kind(rows, columns, a, b, y);                                                                      \
+        } else if (rows == 1 && !b_turned && tiling_##kind != NULL && 2 * columns >= tiling_##kind->columns) {         \
+            tiling_##kind->row(c);                                                                                     \
         } else if (rows == 1 && !b_turned) {                                                                           \
             row_##kind(columns, inner, a, b, y);                                                                       \
         } else if (rows * columns * inner <= (tiling_##kind != NULL ? TINY : SMALL)) {                                 \

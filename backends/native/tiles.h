@@ -8,7 +8,7 @@
 #define WIDE (LANES * VECTORS)
 #define DEEPEST ((int64_t)(DEEPEST_BYTES / sizeof(REAL)))
 #define EACH_ROW _Pragma("GCC unroll 8") for (int i = 0; i < rows; i++)
-#define EACH_VECTOR _Pragma("GCC unroll 2") for (int v = 0; v < vectors; v++)
+#define EACH_VECTOR _Pragma("GCC unroll 16") for (int v = 0; v < vectors; v++)
 #define EACH_LANE _Pragma("GCC unroll 16") for (int l = 0; l < LANES; l++)
 
 typedef REAL NAME(vector) __attribute__((vector_size(LANES * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
@@ -21,27 +21,27 @@ TILED INLINE void NAME(tile)(const int rows, const int vectors, int64_t inner, c
                              int adding)
 {
     MAY_CONTRACT
-    NAME(vector) sums[ROWS][VECTORS];
-    EACH_ROW EACH_VECTOR sums[i][v] = (NAME(vector)){0};
+    NAME(vector) sums[SUMS];
+    EACH_ROW EACH_VECTOR sums[i * vectors + v] = (NAME(vector)){0};
     for (int64_t k = 0; k < inner; k++, a += a_column, b += b_row) {
-        NAME(vector) row[VECTORS];
+        NAME(vector) row[SUMS];
         EACH_VECTOR row[v] = *(const NAME(vector) *)(b + v * LANES);
         EACH_ROW {
             const REAL one = a[i * a_row];
-            EACH_VECTOR sums[i][v] += one * row[v];
+            EACH_VECTOR sums[i * vectors + v] += one * row[v];
         }
     }
     if (columns == vectors * LANES) {
         EACH_ROW EACH_VECTOR {
             NAME(vector) *place = (NAME(vector) *)(y + i * y_row + v * LANES);
-            if (adding) sums[i][v] += *place;
-            *place = sums[i][v];
+            if (adding) sums[i * vectors + v] += *place;
+            *place = sums[i * vectors + v];
         }
         return;
     }
     EACH_ROW {
-        REAL found[WIDE], *restrict out = y + i * y_row;
-        EACH_VECTOR *(NAME(vector) *)(found + v * LANES) = sums[i][v];
+        REAL found[SUMS * LANES], *restrict out = y + i * y_row;
+        EACH_VECTOR *(NAME(vector) *)(found + v * LANES) = sums[i * vectors + v];
         for (int j = 0; j < vectors * LANES; j++) {
             if (j < columns) out[j] = adding ? out[j] + found[j] : found[j];
         }
@@ -65,6 +65,22 @@ TILED static void NAME(any_tile)(int64_t rows, int64_t inner, const REAL *a, int
     } else {
         TILES(VECTORS);
     }
+}
+
+/* One row of y = a b, of LANES columns at least: b's rows are read in stretches as long as registers can hold sums. */
+TILED static void NAME(row_tiles)(const Call *c)
+{
+    const int64_t columns = c->sizes[1], inner = c->sizes[2];
+    const REAL *a = c->arrays[0], *b = c->arrays[1];
+    REAL *y = c->arrays[2];
+    int64_t j = 0;
+#define STRETCHES(vectors)                                                                                             \
+    for (; columns - j >= (vectors) * LANES; j += (vectors) * LANES) {                                                 \
+        NAME(tile)(1, vectors, inner, a, 0, 1, b + j, columns, y + j, 0, (vectors) * LANES, 0);                        \
+    }
+    STRETCHES(16) STRETCHES(8) STRETCHES(4) STRETCHES(1)
+    j = columns - LANES; /* once more what its first columns are, for the sake of the last */
+    if (columns % LANES != 0) NAME(tile)(1, 1, inner, a, 0, 1, b + j, columns, y + j, 0, LANES, 0);
 }
 
 /* The numbers from here on, 0 from the end on. What a tile makes of those beside its columns, nobody reads. */
@@ -165,3 +181,4 @@ static void NAME(tiles)(const Call *c, int64_t first, int64_t last)
 #undef EACH_LANE
 #undef TILE
 #undef TILES
+#undef STRETCHES

@@ -4,6 +4,7 @@
 
 typedef struct {
     void (*range)(const Call *, int64_t, int64_t); /* cells of a grid on y: words[0] down, words[1] across */
+    void (*row)(const Call *);                     /* the whole of y, where it is one row of half a tile or more */
     int64_t rows, columns;                         /* of a tile */
 } Tiling;
 
@@ -12,7 +13,7 @@ static const Tiling *tiling_float = NULL, *tiling_double = NULL; /* NULL: the BL
 #if defined(__x86_64__) && defined(__GNUC__)
 #define HAS_TILES
 
-enum { ROWS = 8, VECTORS = 2 }; /* of a tile: 16 sums, and the vectors that they are made of */
+enum { ROWS = 8, VECTORS = 2, SUMS = ROWS * VECTORS }; /* of a tile; what they are made of has the other registers */
 enum { FEW_ROWS = 64 };         /* of a, for which b's rows are read where they lie, instead of being gathered */
 enum { DEEPEST_BYTES = 1600 };  /* of a piece of the inner axis */
 enum { WIDEST = 256 };          /* columns of b that are gathered at once: 400 kB, which the second cache holds */
@@ -72,8 +73,8 @@ static int use_tiles(int wanted)
 #ifdef HAS_TILES
     __builtin_cpu_init();
     if (wanted && __builtin_cpu_supports("avx512f")) {
-        static const Tiling of_floats = {tiles_float, ROWS, 16 * VECTORS};
-        static const Tiling of_doubles = {tiles_double, ROWS, 8 * VECTORS};
+        static const Tiling of_floats = {tiles_float, row_tiles_float, ROWS, 16 * VECTORS};
+        static const Tiling of_doubles = {tiles_double, row_tiles_double, ROWS, 8 * VECTORS};
         tiling_float = &of_floats, tiling_double = &of_doubles;
     }
 #endif

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 import backends
+from backends.backend import like
 from backends.kernels.pair import Array
 from backends.kernels.shape import Copy, Gather
 from engine.convert import normal_dtype
@@ -281,7 +282,7 @@ class Gatherer:
                 part = backend.empty((len(rows), *array.shape[1:]), array.dtype)
                 self.gather(number, rows.array, part)
             if wanted is not None and part.dtype.kind == "f" and part.dtype != wanted:
-                stored, part = part, backend.empty(part.shape, wanted)
+                stored, part = part, like(backend, part, wanted)  # strides decide the last bits of a product
                 backend.kernel(Copy.forward)(backend.xp, stored, y=part)
             made.append(Tensor.wrap(part, backend))
         return tuple(made)

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 import backends
-from backends.backend import Backend
+from backends.backend import Backend, like
 from backends.devices import _backends
 from backends.kernels.pair import Array
 from engine.layers.layer import Buffer, Layer
 from engine.optimizers.optimizer import Optimizer
-from engine.recording.memory import PLAIN, is_array, like
+from engine.recording.memory import PLAIN, is_array
 from engine.tensor import Parameter, Tensor
 
 SHAPE_ONLY = frozenset(

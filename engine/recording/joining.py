@@ -15,8 +15,9 @@ import numpy as np
 from backends import native
 from backends.backend import Backend
 from backends.devices import _backends
-from backends.kernels.linear import Linear
+from backends.kernels.linear import Linear, RoundedLinear
 from backends.kernels.pair import Array
+from backends.kernels.reduction import SumTo
 from backends.kernels.shape import Copy
 from engine.recording.memory import Memory, arrays_in, extent, form, is_array, overlap, same_place
 from engine.value import Value
@@ -150,7 +151,8 @@ def joined(calls: Sequence[Call], pinned: Memory) -> list[Call]:
         on_host = call.inputs[0] is np
         backend = None if on_host else _device_of(call)
         kernel = _definition(call, backend) if on_host or backend is not None else None
-        if kernel is Linear.forward and call.inputs[3] is not None:
+        linear = kernel is Linear.forward or (kernel is RoundedLinear.forward and not on_host)
+        if linear and call.inputs[3] is not None:
             forward = _forward(result, call, backend, pinned)
             if forward is not None and backend is None:
                 _join_forward(result, call, forward, trial)
@@ -217,46 +219,54 @@ def _join_forward(calls: list[Call], linear: Call, places: tuple[int, int, Array
 def _join_forward_there(calls: list[Call], linear: Call, places: tuple[int, int, Array], backend: Any) -> None:
     """The same on a device, as the product alone and a kernel after it."""
     (xp, x, w, b), (first, second, before) = linear.inputs, places
-    activation = calls[second]
-    definition = _definition(activation, backend)
-    kernel = backend.biased((x, w, b), linear.options["y"], definition, activation.options)
+    activation, total = calls[second], linear.options["y"]
+    definition, precision = _definition(activation, backend), linear.options.get("precision")
+    kernel = backend.biased((x, w, b), total, definition, activation.options, precision)
     if kernel is not None and not any(call.touches(b) for call in calls[first + 1 : second]):
-        calls[first] = replace(linear, inputs=(xp, x, w, None), options={**linear.options, "y": before})
-        calls[second] = replace(activation, function=kernel, inputs=(xp, before, b))
+        calls[first] = Call(linear.number, linear.function, (xp, x, w, None), {**linear.options, "y": before})
+        calls[second] = Call(activation.number, kernel, (xp, before, b), activation.options)
 
 
-def _backward(calls: list[Call], activation: Call, backend: Backend | None) -> tuple[int, int] | None:
-    """dx = dy f'(x), and the gradient of the bias before it, the sum of dx over the rows: where both are computed."""
+def _backward(calls: list[Call], activation: Call, backend: Backend | None) -> tuple[int, int, Array] | None:
+    """dx = dy f'(x), and the gradient db of the bias before it, dx summed up over the rows: where they are computed."""
     dx = activation.options["dx"]
     first = _place(calls, activation.number)
     users = touching(calls, dx)
     if first is None or users[0] != first or len(users) < 2:
         return None
-    linear = calls[users[1]]
-    db = linear.options.get("db")
-    if _definition(linear, backend) is not Linear.backward or db is None or not same_place(linear.inputs[1], dx):
+    summing = calls[users[1]]
+    definition, db = _definition(summing, backend), None
+    if definition is Linear.backward:
+        db = summing.options.get("db")
+    elif definition is SumTo.forward and dx.ndim == 2 and summing.options["axis"] == (0,) and backend is not None:
+        db = summing.options["dx"]
+    if db is None or not same_place(summing.inputs[1], dx):
         return None
     # The sum is made earlier: it reads dx alone, and nobody may need what db held.
-    return None if any(call.touches(db) for call in calls[first : users[1]]) else (first, users[1])
+    return None if any(call.touches(db) for call in calls[first : users[1]]) else (first, users[1], db)
 
 
-def _join_backward(calls: list[Call], activation: Call, places: tuple[int, int], trial: Any) -> None:
+def _join_backward(calls: list[Call], activation: Call, places: tuple[int, int, Array], trial: Any) -> None:
     """The gradient is summed up in the pass that computes it."""
-    first, second = places
-    linear = calls[second]
-    fused = native.FUSED_BACKWARD[activation.kernel]
-    call = replace(activation, function=Joined(fused), options={**activation.options, "db": linear.options["db"]})
+    first, second, db = places
+    linear, fused = calls[second], native.FUSED_BACKWARD[activation.kernel]
+    call = Call(activation.number, Joined(fused), activation.inputs, {**activation.options, "db": db})
     if trial.extend(fused, call.inputs[1:], call.options):
         calls[first] = call
-        calls[second] = replace(linear, options={**linear.options, "db": None})
+        calls[second] = Call(linear.number, linear.function, linear.inputs, {**linear.options, "db": None})
 
 
-def _join_backward_there(calls: list[Call], activation: Call, places: tuple[int, int], backend: Any) -> None:
-    """The same on a device."""
-    first, second = places
-    linear, dx = calls[second], activation.options["dx"]
-    db, definition = linear.options["db"], _definition(activation, backend)
-    kernel = backend.summed((linear.inputs[2], linear.options.get("dw")), dx, db, definition, activation.options)
-    if kernel is not None:
-        calls[first] = replace(activation, function=kernel, options={**activation.options, "db": db})
-        calls[second] = replace(linear, options={**linear.options, "db": None})
+def _join_backward_there(calls: list[Call], activation: Call, places: tuple[int, int, Array], backend: Any) -> None:
+    """The same on a device, where a sum alone is not needed any more."""
+    first, second, db = places
+    summing, dx = calls[second], activation.options["dx"]
+    linear, dw = _definition(summing, backend) is Linear.backward, summing.options.get("dw")
+    product = (summing.inputs[2], dw) if linear and dw is not None else None
+    kernel = backend.summed(product, dx, db, _definition(activation, backend), activation.options)
+    if kernel is None:
+        return
+    calls[first] = Call(activation.number, kernel, activation.inputs, {**activation.options, "db": db})
+    if linear:
+        calls[second] = Call(summing.number, summing.function, summing.inputs, {**summing.options, "db": None})
+    else:
+        del calls[second]

@@ -1,6 +1,7 @@
 """What is run again? A program: recorded calls on the same arrays, what must hold for them, and what they leave."""
 
 import functools
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,7 @@ class Program:
                 bound=self.bound,
                 constants=[(place, one) for place, one in enumerate(arguments) if place not in places],
                 inputs=[(place, one.buffer) for place, one in zip(places, self.inputs, strict=True)],
+                pairs=list(itertools.combinations(places, 2)),
                 count=len(arguments),
                 backend=backend,
                 guards=guards,

@@ -25,6 +25,7 @@ class Quick:
         bound: what runs its calls.
         constants: (place, value) of the arguments that must be as they were recorded.
         inputs: (place, buffer) of the tensors, whose values go into the buffers.
+        pairs: (place, place) of any two of them.
         count: how many arguments there are.
         backend: of the tensors.
         guards, equal: (owner, attribute, value): must be that very object, or equal to it.
@@ -36,6 +37,7 @@ class Quick:
     bound: Bound
     constants: Sequence[tuple[int, Any]]
     inputs: Sequence[tuple[int, Array]]
+    pairs: Sequence[tuple[int, int]]
     count: int
     backend: Backend
     guards: Sequence[State]
@@ -101,17 +103,19 @@ class Quick:
             given = arguments[place]
             if given is not value and (type(given) is not type(value) or given != value):
                 return None
-        values = []
+        for one, other in self.pairs:
+            if arguments[one] is arguments[other]:
+                return None  # the same one twice is another recording
+        values: list[tuple[Array, Array]] = []
         for place, buffer in self.inputs:
             given = arguments[place]
             if type(given) is not Tensor or given.requires_grad or given.backend is not self.backend:
                 return None
             array = given.array
-            if array.shape[more:] != buffer.shape or array.dtype != buffer.dtype or not array.flags.c_contiguous:
+            shape = array.shape[more:] if more else array.shape
+            if shape != buffer.shape or array.dtype != buffer.dtype or not array.flags.c_contiguous:
                 return None
             values.append((array, buffer))
-        if len(values) > 1 and len({id(arguments[place]) for place, _ in self.inputs}) < len(values):
-            return None  # the same one twice is another recording
         return values
 
     def _run(self) -> None:

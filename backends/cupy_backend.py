@@ -117,7 +117,7 @@ class CupyBackend(Backend):
         overrides = table | self.products.overrides() | self.rounded.overrides()
         super().__init__("cupy", f"cuda:{index}", cupy, overrides)
         self.index = index
-        self.graphs = os.environ.get("ENGINE_CUDA_GRAPHS") == "1"
+        self.graphs = self.graphs_wanted()
         self._current = cupy.cuda.runtime.getDevice
         self._use = cupy.cuda.Device(index).use
         self._lane: Lane | None = None
@@ -182,6 +182,17 @@ class CupyBackend(Backend):
         self._activate()
         self.xp.cuda.get_current_stream().synchronize()
 
+    @staticmethod
+    def graphs_wanted() -> bool:
+        """Whether launches are to be kept as graphs."""
+        return os.environ.get("ENGINE_CUDA_GRAPHS") != "0"
+
+    def graphs_described(self) -> str:
+        """What a person wants to know of graphs."""
+        if not self.graphs:
+            return "switched off by ENGINE_CUDA_GRAPHS=0"
+        return "in use; each is first compared with its kernels one by one"
+
     def graph(self, run: Callable[[], None]) -> Callable[[], None] | None:
         """A CUDA graph of what ``run`` launches, captured from a stream of its own; it is launched on the current one.
 
@@ -193,8 +204,8 @@ class CupyBackend(Backend):
         stream, pool = cuda.Stream(non_blocking=True), cuda.MemoryPool()
         captured = None
         with stream, cuda.using_allocator(pool.malloc):
-            stream.begin_capture()
             try:
+                stream.begin_capture()
                 run()
                 whole = True
             except (
@@ -242,7 +253,7 @@ class CupyBackend(Backend):
             "fused kernels": self.fused.describe(),
             "matrix products": self.products.describe(),
             "joined kernels": self.joins.describe(),
-            "graphs": "in use" if self.graphs else "not in use (ENGINE_CUDA_GRAPHS=1 has steps launched so)",
+            "graphs": self.graphs_described(),
             "batches from the host": lane.problem() or "copied while the one before is used, by a stream of their own",
             "rounded products": self.rounded.describe(),
         }

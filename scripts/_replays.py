@@ -6,7 +6,8 @@ from typing import Any
 TITLE = "replays beside eager steps"
 ABOUT = (
     "Recorded steps of every layer, loss, optimizer and precision, called one by one and launched as CUDA graphs: the "
-    "same bits as eager ones, after all that a replay computes anew was overwritten with NaN."
+    "same bits as eager ones, after all that a replay computes anew was overwritten with NaN. Of graphs, how many a "
+    "step is, and which kernels are called between them."
 )
 
 
@@ -21,12 +22,13 @@ def run(backend: Any) -> list[dict[str, Any]]:
             row: dict[str, Any] = {"case": case.name, "how": "graphs" if graphs else "calls"}
             backend.graphs = graphs
             try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # that a case runs eagerly is in the report
+                with warnings.catch_warnings(record=True) as told:
+                    warnings.simplefilter("always")  # that a case runs eagerly is in the report
                     outcome = replays.compare(case, backend)
             except Exception as error:  # one case that cannot run must not hide the others
                 row |= {"ok": False, "error": f"{type(error).__name__}: {error}"}
             else:
+                wrong = next((str(one.message) for one in told if "CUDA graph" in str(one.message)), None)
                 row |= {
                     "dtype": outcome.dtype,
                     "steps": outcome.steps,
@@ -34,8 +36,12 @@ def run(backend: Any) -> list[dict[str, Any]]:
                     "poisoned": outcome.poisoned,
                     "eager": outcome.reason,
                     "where": outcome.where,
-                    "ok": outcome.where is None,
+                    "launches": outcome.launches,
+                    "between": outcome.between,
+                    "ok": outcome.where is None and wrong is None,
                 }
+                if wrong is not None:  # its calls served, and so nothing else would tell
+                    row["error"] = wrong
             finally:
                 backend.graphs = before
             rows.append(row)
@@ -54,12 +60,14 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 def rows(part: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """The titles of a table, and its cells."""
-    titles = ["case", "how", "steps", "replayed", "arrays overwritten", "runs eagerly because", ""]
+    titles = ["case", "how", "steps", "replayed", "arrays overwritten", "runs eagerly because", "graphs", ""]
     cells = []
     for row in part:
         if "error" in row:
-            cells.append([row["case"], row["how"], "", "", "", "", row["error"]])
+            cells.append([row["case"], row["how"], "", "", "", "", "", row["error"]])
             continue
         counts = [str(row[name]) for name in ("steps", "replayed", "poisoned")]
-        cells.append([row["case"], row["how"], *counts, row["eager"] or "", "ok" if row["ok"] else row["where"]])
+        graphs = ", ".join([str(row["launches"]), *row["between"]]) if row["how"] == "graphs" else ""
+        verdict = "ok" if row["ok"] else row["where"]
+        cells.append([row["case"], row["how"], *counts, row["eager"] or "", graphs, verdict])
     return titles, cells

@@ -31,6 +31,7 @@ sys.path[:0] = [str(ROOT), str(TESTS), str(ROOT / "scripts")]
 import _cells  # noqa: E402  # these are found by the line above, wherever this file is loaded from
 import _copies  # noqa: E402
 import _fused  # noqa: E402
+import _many  # noqa: E402
 import _products  # noqa: E402
 import _replays  # noqa: E402
 from _gpu_tests import counted, missing_modules, run_tests  # noqa: E402, F401  # all three for its tests
@@ -89,7 +90,13 @@ def driver() -> str:
     return found[0] if found else "unknown"
 
 
-PARTS: dict[str, Any] = {"replays": _replays, "products": _products, "copies": _copies, "cells": _cells}
+PARTS: dict[str, Any] = {
+    "replays": _replays,
+    "many": _many,
+    "products": _products,
+    "copies": _copies,
+    "cells": _cells,
+}
 
 # -- the CPU beside it -----------------------------------------------------------------------------------
 
@@ -239,6 +246,7 @@ def check(backend: Any) -> dict[str, Any]:
         ("tests", "tests marked gpu", run_tests),
         ("parity", "every layer, loss and optimizer beside the CPU", lambda: compare(backend)),
         ("replays", _replays.TITLE, lambda: _replays.run(backend)),
+        ("many", _many.TITLE, lambda: _many.run(backend)),
         ("training", "the same training on both", lambda: compare_training(backend)),
         ("fused", "fused kernels beside CuPy's", lambda: _fused.time(backend)),
         ("products", _products.TITLE, lambda: _products.run(backend)),

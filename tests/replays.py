@@ -14,6 +14,7 @@ from parity import Case
 
 import engine as en
 from backends.kernels.rounding import DROPPED
+from engine.recording.launches import Launch, is_of, launched
 
 STEPS = 8
 
@@ -41,6 +42,8 @@ class Outcome:
         poisoned: how many arrays were overwritten before them, in all.
         reason: why it runs eagerly.
         where: what was not the same bits first, and after which step; None where all was.
+        launches: how many launches of several kernels a step is at the end.
+        between: the kernels that are called by themselves between these.
     """
 
     case: str
@@ -51,6 +54,8 @@ class Outcome:
     poisoned: int = 0
     reason: str | None = None
     where: str | None = None
+    launches: int = 0
+    between: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if self.where is not None:
@@ -117,4 +122,13 @@ def compare(case: Case, device: Any, dtype: str = "float32", steps: int = STEPS)
             outcome.where = f"{differing[0]} after step {step}"
             break
     outcome.reason = recorded.reason
+    for program in recorded.programs if getattr(device, "graphs", False) else ():
+        outcome.launches, outcome.between = launches_of(program, device)
     return outcome
+
+
+def launches_of(program: Any, device: Any) -> tuple[int, tuple[str, ...]]:
+    """How many launches a recorded step is on a device, and which of its kernels are in none of them."""
+    calls, _ = launched(program.calls, program.buffers)
+    names = (getattr(one.kernel, "__qualname__", "") for one in calls if is_of(device, one))
+    return sum(isinstance(one.function, Launch) for one in calls), tuple(names)

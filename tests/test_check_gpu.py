@@ -14,11 +14,12 @@ import fake_cublaslt
 import numpy as np
 import parity
 import pytest
-from fake_device import FakeBackend
+from fake_device import FakeBackend, GraphingBackend
 
 from backends import cuda, cupy_backend
 from backends.devices import _backends
 from bench import cuda as bench_cuda
+from engine.recording import blocks
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "check_gpu.py"
@@ -69,6 +70,9 @@ def gpu(script, monkeypatch):
     monkeypatch.setattr(script, "NETS", (((4, 3, 2), 5),))
     monkeypatch.setattr(script, "run_tests", lambda: passed(script))
     monkeypatch.setattr(script._fused, "build", lambda: None)
+    monkeypatch.setattr(script._many, "STEPS", 3)
+    monkeypatch.setattr(script._many, "EPOCHS", 2)
+    monkeypatch.setattr(script._many, "CASES", script._many.CASES[:2])
     monkeypatch.setattr(script._cells, "ROUNDS", 1)
     monkeypatch.setattr(script._products, "SIZES", ((5, 4, 3),))
     monkeypatch.setattr(script._products, "call_milliseconds", lambda *call: 1.0)
@@ -165,6 +169,9 @@ def test_where_everything_passes_the_report_says_so(script, gpu, tmp_path, capsy
         for how in ("calls", "graphs")
     ]  # fmt: skip
     assert all(row["replayed"] > 0 and row["poisoned"] > 0 and row["where"] is None for row in report["replays"])
+    assert all(row["launches"] == 0 for row in report["replays"])  # it can keep nothing as a graph
+    assert [row["case"] for row in report["many"]] == [one[0] for one in script._many.CASES]
+    assert all(row["steps_of_a_graph"] is None for row in report["many"])
     assert len(report["products"]) == 4 * 2
     assert {row["way"] for row in report["products"]} == {"the definition"}
     assert [row["cell"] for row in report["cells"]] == ["16x3-10@8/adam"]
@@ -179,7 +186,7 @@ def test_where_everything_passes_the_report_says_so(script, gpu, tmp_path, capsy
     text = paths[1].read_text()
     assert "Everything passed" in text
     assert "| optimizer Adam | float32 | 20 | 0.0e+00 | 1e-05 |" in text
-    assert re.search(r"\| optimizer Adam \| graphs \| 8 \| \d \| \d+ \|  \| ok \|", text)
+    assert re.search(r"\| optimizer Adam \| graphs \| 8 \| \d \| \d+ \|  \| 0.* \| ok \|", text)
     assert "| 16x3-10@8/adam | " in text
     printed = capsys.readouterr().out
     assert "Everything passed" in printed
@@ -208,10 +215,10 @@ def test_a_part_that_breaks_does_not_hide_the_others(script, gpu, tmp_path, monk
     assert script.main(["--output", str(tmp_path)]) == 1
     report = json.loads(next(tmp_path.glob("*.json")).read_text())
     assert all(row["ok"] for row in report["cells"])
-    for part in ("parity", "replays", "training", "products", "timings", "copies"):
+    for part in ("parity", "replays", "many", "training", "products", "timings", "copies"):
         assert all("RuntimeError: the card | is\nfull" in row["error"] for row in report[part])
     lines = next(tmp_path.glob("*.md")).read_text().splitlines()
-    assert sum("the card \\| is full" in line for line in lines) == 6 + 12 + 2 + 8 + 1 + 1
+    assert sum("the card \\| is full" in line for line in lines) == 6 + 12 + 2 + 2 + 8 + 1 + 1
 
 
 @pytest.mark.parametrize("cost", [0, 100])
@@ -296,6 +303,44 @@ def test_cells_that_nobody_can_measure_or_no_time_is_left_for_are_told(script, g
 
     monkeypatch.setattr(bench_cuda, "measure", fail)
     assert script._cells.run(gpu, 60.0) == [{"cell": "all", "ok": False, "error": "SystemExit: 2"}]
+
+
+@pytest.fixture
+def graphing(script, monkeypatch):
+    """A fake GPU that makes one launch of many steps, soon; the parts of the script that look at that."""
+    monkeypatch.setattr(script._many, "STEPS", 40)
+    monkeypatch.setattr(script._many, "EPOCHS", 3)
+    monkeypatch.setattr(script._many, "CASES", script._many.CASES[1:3])
+    monkeypatch.setattr(blocks, "TIMED", 4)
+    some = [one for one in parity.cases() if one.name in ("layer Tanh", "optimizer LBFGS")]
+    monkeypatch.setattr(parity, "cases", lambda: some)
+    backend = GraphingBackend()
+    monkeypatch.setitem(_backends, backend.device, backend)
+    return backend
+
+
+def test_graphs_are_told_of(script, graphing):
+    rows = [row for row in script._replays.run(graphing) if row["case"] in ("layer Tanh", "optimizer LBFGS")]
+    assert [(row["case"], row["how"], row["ok"], row["launches"]) for row in rows] == [
+        *[("layer Tanh", how, True, int(how == "graphs")) for how in ("calls", "graphs")],
+        *[("optimizer LBFGS", how, True, 0) for how in ("calls", "graphs")],
+    ]
+    assert script._replays.rows(rows)[1][1][-2:] == ["1", "ok"]
+    rows = script._many.run(graphing)
+    assert [row["ok"] for row in rows] == [True, True]
+    assert all(row["steps_of_a_graph"] in blocks.SIZES and row["microseconds"]["1"] > 0 for row in rows)
+    assert re.fullmatch(r"Adam, clipping.*: \d+; batch norm, dropout: \d+", script._many.summary(rows))
+
+
+def test_graphs_that_are_wrong_fail_the_whole_though_the_numbers_are_right(script, graphing, monkeypatch, capsys):
+    monkeypatch.setattr(graphing, "taken", lambda steps: steps[:-1])
+    rows = [row for row in script._replays.run(graphing) if row["case"] in ("layer Tanh", "optimizer LBFGS")]
+    assert [row["ok"] for row in rows] == [True, False, True, True]
+    assert "did not compute what its kernels do one by one" in script._replays.rows(rows)[1][1][-1]
+    rows = script._many.run(graphing)
+    assert not any(row["ok"] for row in rows)
+    assert all("did not compute" in row["error"] for row in rows)
+    assert capsys.readouterr().out.count("DIFFERS") >= 3
 
 
 def test_infinite_differences_are_written_as_words(script):

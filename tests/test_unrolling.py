@@ -299,17 +299,34 @@ def test_other_arguments_do_not_fit(change):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda model, optimizer: setattr(optimizer, "learning_rate", 0.5),
         lambda model, optimizer: model.parameters()[0].requires_grad_(False),
         lambda model, optimizer: model.to(dtype="float64"),
     ],
-    ids=["learning rate", "a frozen weight", "another precision"],
+    ids=["a frozen weight", "another precision"],
 )
 def test_another_state_does_not_fit(change):
     model, optimizer, quick, x, labels = recorded()
     change(model, optimizer)
     assert quick(x, labels) is NotImplemented
     assert optimizer.steps == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("learning_rate", 0.5), ("weight_decay", 0.5), ("eps", 1e-3), ("betas", (0.5, 0.9))]
+)
+def test_a_number_that_is_set_counts_at_once(name, value):
+    (one, theirs, by_hand), (other, ours, step) = training(), training()
+    captured = en.capture(step)
+    x, labels = batches(10)
+    for k in range(10):
+        if k == 6:
+            setattr(theirs, name, value)
+            setattr(ours, name, value)
+        by_hand(x[k], labels[k])
+        captured(x[k], labels[k])
+    assert isinstance(captured._quick[0][1], Quick)
+    for mine, expected in zip(other.parameters(), one.parameters(), strict=True):
+        np.testing.assert_array_equal(mine.numpy(), expected.numpy())
 
 
 def test_the_same_tensor_twice_is_another_recording():

@@ -87,10 +87,14 @@ class Eager(Step):
 
 
 class Captured(Eager):
-    """The same, recorded and replayed."""
+    """The same, recorded and replayed; on a GPU its kernels are called one by one."""
+
+    graphs = False
 
     def __init__(self, cell: Cell, arrays: Arrays, device: str) -> None:
         super().__init__(cell, arrays, device)
+        if device != "cpu":
+            self.backend.graphs = self.graphs  # in this process alone
         self.captured = en.capture(self.one)
 
     def step(self) -> Any:
@@ -101,17 +105,20 @@ class Captured(Eager):
 
 
 class Graphs(Captured):
-    """The same, its calls launched as CUDA graphs where the device can keep them."""
+    """The same, its calls launched as CUDA graphs where the device can keep them: what users get."""
+
+    graphs = True
 
     def __init__(self, cell: Cell, arrays: Arrays, device: str) -> None:
         super().__init__(cell, arrays, device)
         if device == "cpu":
             raise MissingError("there are no CUDA graphs on a CPU")
-        self.backend.graphs = True  # in this process alone
 
 
 class Many(Captured):
-    """The same, many steps in one call: over batches that lie one after the other."""
+    """The same, many steps in one call, on a GPU by graphs: over batches that lie one after the other."""
+
+    graphs = True
 
     def __init__(self, cell: Cell, arrays: Arrays, device: str) -> None:
         super().__init__(cell, arrays, device)

@@ -320,7 +320,8 @@ def stacked(outputs: Sequence[Any], rest: Array | None = None) -> Any:
     if isinstance(first, Tensor):
         backend = first.backend
         arrays = backend.xp.stack([one.array for one in outputs])
-        return Tensor.wrap(arrays if rest is None else backend.xp.concatenate([arrays, rest]), backend)
+        both = arrays if rest is None else backend.xp.concatenate([arrays, backend.asarray(rest)])
+        return Tensor.wrap(both, backend)
     if isinstance(first, (tuple, list)):
         parts = [stacked(part) for part in zip(*outputs, strict=True)]
         return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)

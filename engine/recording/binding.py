@@ -43,10 +43,10 @@ class Bound:
         guards: (object, attribute, value): what it works on besides the program's arrays.
     """
 
-    def __init__(self, calls: Sequence[Call]) -> None:
+    def __init__(self, calls: Sequence[Call], guards: Sequence[tuple[Any, str, Any]] = ()) -> None:
         self.sequence = native.sequence()
         self.numbers: list[int] = []
-        self.guards: list[tuple[Any, str, Any]] = []
+        self.guards = list(guards)
         self._entries: list[Entry] = []
         if self.sequence is None:
             for call in calls:
@@ -165,10 +165,11 @@ def _finite(_: Any, losses: Any, squares: Any, *rest: Any) -> Iterator[Made]:
 
 # The methods themselves: a recording watches them by others.
 _GATHER, _ADVANCE, _SET_SCALARS = Gatherer.gather, Optimizer._advance, Optimizer._set_scalars
+FINITE = FiniteCheck.require
 _CHECKS: dict[Any, Callable[..., Iterator[Made]]] = {
     Loss._check_classes: _classes,
     Loss._check_range: _range,
     Loss._check_weights: _weights,
     BinaryCrossEntropy._check_probabilities: _probabilities,
-    FiniteCheck.require: _finite,
+    FINITE: _finite,
 }

@@ -14,6 +14,7 @@ from engine import autodiff
 from engine.errors import ArgumentError, ShapeError
 from engine.recording.arguments import Input, Output, UnreturnableError, handed, signature, stacked
 from engine.recording.hooks import listening
+from engine.recording.launches import graphing
 from engine.recording.memory import Comparison
 from engine.recording.program import Program
 from engine.recording.recorder import Recorder
@@ -172,6 +173,7 @@ class Capture(Generic[P, R]):
         """As `over`, from step ``first`` on, where one call of compiled code can do it: how many steps it was, else 0.
 
         The outputs, one Tensor a step, go into an array (steps, ...) of NumPy's, also those before a step that raises.
+        On a GPU they are launches of many steps each, and the host waits at the end alone.
         """
         if Recorder.current is None:
             with self._lock:
@@ -179,6 +181,21 @@ class Capture(Generic[P, R]):
                     done = run.over(arguments, first, outputs)
                     if done is not NotImplemented:
                         return int(done)
+                if len(outputs) > first + 1 and graphing():
+                    return self._launch_over(outputs, arguments, first)
+        return 0
+
+    def _launch_over(self, outputs: Array, arguments: tuple[Any, ...], first: int) -> int:
+        """The same on a GPU, by launches of many steps."""
+        parts = [one[first] if isinstance(one, Tensor) else one for one in arguments]
+        given: list[Any] = []
+        key = (autodiff.mode.enabled, signature(tuple(parts), given), None)
+        for program in self._programs.get(key, ()):
+            many = program.blocks() if program.holds() and all(type(one) is Tensor for one in given) else None
+            if many is not None:
+                self._calls += 1
+                program.used = self._calls
+                return many.over([one.array for one in arguments if isinstance(one, Tensor)], first, outputs)
         return 0
 
     def _make_quick(self, program: Program, arguments: Any, named: Any) -> None:
@@ -192,7 +209,7 @@ class Capture(Generic[P, R]):
         with self._lock:
             self._quick = []
             for program in self.programs:
-                program.bound = None
+                program.release()
 
     @property
     def programs(self) -> list[Program]:

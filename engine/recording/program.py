@@ -3,7 +3,7 @@
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import backends
 from backends import native
@@ -18,6 +18,9 @@ from engine.recording.recorder import Recorder
 from engine.recording.workspace import share
 from engine.tensor import Tensor
 
+if TYPE_CHECKING:
+    from engine.recording.blocks import Blocks
+
 
 class Program:
     """A recording that can be replayed.
@@ -25,6 +28,7 @@ class Program:
     Attributes:
         calls: in order; as they were recorded, until `prepare` was called.
         bound: what runs them.
+        many: what takes many steps of it on a GPU, once that was asked for; None where nothing does.
         buffers: the arrays that a replay computes anew.
         nbytes: what these hold.
         used: when it was last replayed, as a count of calls.
@@ -39,6 +43,9 @@ class Program:
         self.settings, self.counts = recorder.settings, recorder.counts
         self.finals, self.events = list(recorder.finals.values()), recorder.events
         self.bound: Bound | None = None
+        self.many: Blocks | None = None
+        self._asked = False
+        self._size: int | None = None
         self.mismatches = 0
         self.used = self.replays = 0
 
@@ -60,7 +67,7 @@ class Program:
 
     def bind(self) -> Bound:
         """Have its calls run as one, on the data that they refer to now."""
-        self.bound = Bound(self.calls if self.replays < WARM else launched(self.calls))
+        self.bound = Bound(self.calls) if self.replays < WARM else Bound(*launched(self.calls, self.buffers))
         return self.bound
 
     def _leave(self, done: int) -> None:
@@ -119,6 +126,27 @@ class Program:
             output,
             lambda entry: self._leave(numbers[entry]),
         )
+
+    def blocks(self) -> "Blocks | None":
+        """What takes many steps at once on a GPU, where it is ready for that; None where there is no such thing."""
+        if self.replays <= WARM:
+            return None
+        if not self._asked or (self.many is not None and self.many.problem is None and not self.many.holds()):
+            from engine.recording.blocks import blocks_of  # a CPU needs none of it
+
+            self._release_many()
+            self.many, self._asked = blocks_of(self, self._size), True
+        return None if self.many is None or self.many.problem is not None else self.many
+
+    def release(self) -> None:
+        """Let go of the data that it is bound to."""
+        self.bound = None
+        self._release_many()
+
+    def _release_many(self) -> None:
+        """Let go of launches of many steps; how many are best is not forgotten."""
+        self._size = self._size if self.many is None else self.many.found()
+        self.many, self._asked = None, False
 
     def _pinned(self) -> Memory:
         """The arrays that others than the calls refer to."""

@@ -19,7 +19,7 @@ CASES = {one.name: one for one in parity.cases()}
 WAITING = {"optimizer LBFGS", "optimizer LBFGS, strong-wolfe"}  # they compare losses, so that they run as they stand
 REFUSED = ("matmul", "dot")  # cuBLAS, which CuPy does not call while a stream is captured
 
-COUNTED = {"_advance", "_count_step", "touched", "update", "_set_scalars", "remember"}
+COUNTED = {"_advance", "count_step", "touched", "update", "_set_scalars", "remember"}
 """What is done in Python before or after all launches: counts, changes in place, metrics, numbers of the step."""
 
 
@@ -110,4 +110,4 @@ def uses_cublas(function):
 def test_which_kernels_are_left_to_cublas(device):
     left = {one.__qualname__ for one in definitions() if uses_cublas(one) and one not in device.overrides}
     rounded = {one.__qualname__ for one in (RoundedLinear.forward, RoundedLinear.backward)}
-    assert left - rounded == set(ELSEWHERE)  # rounded operands: tensor_cores.py, test_tensor_cores.py
+    assert left - rounded == set(ELSEWHERE)  # these: backends/cuda/rounded.py

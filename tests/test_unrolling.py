@@ -165,7 +165,7 @@ def test_large_temporary_arrays_are_not_held():
 # -- the whole replay ------------------------------------------------------------------------------------------
 
 
-class Noisy(en.Optimizer):
+class Noisy(en.Optimizer, abstract=True):
     """Draws by NumPy, so that a recording of its calls would repeat the first draws."""
 
     @staticmethod

@@ -10,10 +10,10 @@ import emulated_gpu
 import fake_cublaslt
 import numpy as np
 import pytest
-from fake_device import FakeBackend
+from fake_device import FakeBackend, GraphingBackend
 
 import backends
-from backends import cupy_backend, numpy_kernels
+from backends import cuda, cupy_backend, numpy_kernels
 from backends.devices import _backends
 from backends.numpy_backend import NumpyBackend
 from engine import commands
@@ -145,6 +145,28 @@ def machine(_fake_cublaslt, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("ENGINE_CUBLASLT", raising=False)
     return fake_cublaslt.Machine(_fake_cublaslt, tmp_path)
+
+
+def graphing(kind, request, monkeypatch):
+    """The name of a device that makes one launch of many.
+
+    "cupy" is a GPU; "fake" a fake one, "fake without matmul" one that cannot keep products, and "fused" and "cublaslt"
+    have a GPU's kernels, or its products, on that.
+    """
+    if kind == "cupy":
+        if NO_GPU is not None:
+            pytest.skip(f"no CUDA device: {NO_GPU}")
+        backend = make("cupy")
+        monkeypatch.setattr(backend, "graphs", True)
+        return backend.device
+    backend = GraphingBackend(("matmul",) if kind in ("fake without matmul", "cublaslt") else ())
+    if kind == "fused":
+        request.getfixturevalue("emulated").plug_in_capturing()
+        backend.overrides.update(cuda.overrides())
+    if kind == "cublaslt":
+        backend.overrides.update(request.getfixturevalue("machine").products().overrides())
+    monkeypatch.setitem(_backends, backend.device, backend)
+    return backend.device
 
 
 @pytest.fixture(autouse=True)

@@ -5,14 +5,13 @@ import math
 
 import numpy as np
 import pytest
-from conftest import GPU, NO_GPU, make
+from conftest import GPU, graphing
 from fake_device import GraphingBackend
 from test_capture import LOSSES, OPTIMIZERS
 from test_launch_proofs import Wrong, lost
 from test_trainer_recorded import net, rich, samples
 
 import engine as en
-from backends import cuda
 from backends.devices import _backends
 from engine import training_step
 from engine.recording import blocks
@@ -32,20 +31,7 @@ def _soon(monkeypatch):
 @pytest.fixture(params=["fake", "fused", "cublaslt", GPU])
 def device(request, monkeypatch):
     """The name of a device that makes one launch of many steps, however long they take."""
-    if request.param == "cupy":
-        if NO_GPU is not None:
-            pytest.skip(f"no CUDA device: {NO_GPU}")
-        backend = make("cupy")
-        monkeypatch.setattr(backend, "graphs", True)
-    else:
-        backend = GraphingBackend(("matmul",) if request.param == "cublaslt" else ())
-        if request.param == "fused":
-            request.getfixturevalue("emulated").plug_in_capturing()
-            backend.overrides.update(cuda.overrides())
-        if request.param == "cublaslt":
-            backend.overrides.update(request.getfixturevalue("machine").products().overrides())
-        monkeypatch.setitem(_backends, backend.device, backend)
-    return backend.device
+    return graphing(request.param, request, monkeypatch)
 
 
 @pytest.fixture

@@ -5,13 +5,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import GPU, NO_GPU, make
+from conftest import GPU, graphing, make
 from fake_device import GraphingBackend
 from test_capture import LAYERS, LOSSES, OPTIMIZERS
 from test_trainer_recorded import net, rich, samples
 
 import engine as en
-from backends import cuda
 from backends.cupy_backend import CupyBackend
 from backends.devices import _backends
 
@@ -21,20 +20,7 @@ STEPS, BATCH = 12, 8
 @pytest.fixture(params=["fake", "fake without matmul", "fused", "cublaslt", GPU])
 def device(request, monkeypatch):
     """The name of a device that makes one launch of many, where it can."""
-    if request.param == "cupy":
-        if NO_GPU is not None:
-            pytest.skip(f"no CUDA device: {NO_GPU}")
-        backend = make("cupy")
-        monkeypatch.setattr(backend, "graphs", True)
-    else:
-        backend = GraphingBackend(("matmul",) if request.param in ("fake without matmul", "cublaslt") else ())
-        if request.param == "fused":
-            request.getfixturevalue("emulated").plug_in_capturing()
-            backend.overrides.update(cuda.overrides())
-        if request.param == "cublaslt":
-            backend.overrides.update(request.getfixturevalue("machine").products().overrides())
-        monkeypatch.setitem(_backends, backend.device, backend)
-    return backend.device
+    return graphing(request.param, request, monkeypatch)
 
 
 def trained(device, captured, layers=tuple, loss=None, optimizer=None, target="labels", model=None):

@@ -13,7 +13,7 @@ from engine.recording.binding import Bound, StoppedError
 from engine.recording.joining import Call, joined, without_copies, without_work
 from engine.recording.launches import WARM, graphing, launched
 from engine.recording.memory import PLAIN, Memory, arrays_in
-from engine.recording.quick import Quick
+from engine.recording.quick import Quick, holds
 from engine.recording.recorder import Recorder
 from engine.recording.workspace import share
 from engine.tensor import Tensor
@@ -159,17 +159,8 @@ class Program:
 
     def holds(self) -> bool:
         """Whether everything that the recorded calls depend on is as it was."""
-        for owner, attribute, value in self.guards:
-            if getattr(owner, attribute) is not value:
-                return False
-        for owner, attribute, value in self.equal:
-            if getattr(owner, attribute) != value:
-                return False
-        for group, constants in self.settings:
-            settings = group.settings
-            for name, value in constants.items():
-                if settings[name] != value:
-                    return False
+        if not holds(self.guards, self.equal, self.settings):
+            return False
         return all(len({optimizer._counts[one] for one in members}) == 1 for optimizer, members in self.counts)
 
     def stale(self) -> bool:

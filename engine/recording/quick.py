@@ -15,6 +15,26 @@ from engine.recording.binding import Bound, StoppedError
 from engine.tensor import Tensor
 
 State = tuple[Any, str, Any]
+Settings = tuple[Any, dict[str, Any]]
+
+
+def holds(guards: Sequence[State], equal: Sequence[State], settings: Sequence[Settings]) -> bool:
+    """Whether attributes are the very objects, or equal to them, and groups have the settings."""
+    try:
+        for owner, attribute, value in guards:
+            if getattr(owner, attribute) is not value:
+                return False
+        for owner, attribute, value in equal:
+            if getattr(owner, attribute) != value:
+                return False
+        for group, constants in settings:
+            found = group.settings
+            for name, value in constants.items():
+                if found[name] != value:
+                    return False
+    except (AttributeError, KeyError):
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -43,14 +63,14 @@ class Quick:
     backend: Backend
     guards: Sequence[State]
     equal: Sequence[State]
-    settings: Sequence[tuple[Any, dict[str, Any]]]
+    settings: Sequence[Settings]
     finals: Sequence[State]
     output: Array | Callable[[], Any]
     leave: Callable[[int], None]
 
     def __call__(self, *arguments: Any) -> Any:
         """The output; NotImplemented where the program does not fit."""
-        if not self._holds():
+        if not holds(self.guards, self.equal, self.settings):
             return NotImplemented
         values = self._values(arguments, 0)
         if values is None:
@@ -69,7 +89,7 @@ class Quick:
 
         The outputs go into an array (steps, ...). NotImplemented where the program does not fit.
         """
-        if type(self.output) is not np.ndarray or not self._holds():
+        if type(self.output) is not np.ndarray or not holds(self.guards, self.equal, self.settings):
             return NotImplemented
         values = self._values(arguments, 1)
         steps = len(outputs)
@@ -83,24 +103,6 @@ class Quick:
             finally:  # an interrupt may come when the step has been counted
                 outputs[step] = self.output
         return max(steps - first, 0)
-
-    def _holds(self) -> bool:
-        """Whether all that the calls depend on is as it was."""
-        try:
-            for owner, attribute, value in self.guards:
-                if getattr(owner, attribute) is not value:
-                    return False
-            for owner, attribute, value in self.equal:
-                if getattr(owner, attribute) != value:
-                    return False
-            for group, constants in self.settings:
-                settings = group.settings
-                for name, value in constants.items():
-                    if settings[name] != value:
-                        return False
-        except (AttributeError, KeyError):
-            return False
-        return True
 
     def _values(self, arguments: tuple[Any, ...], more: int) -> list[tuple[Array, Array]] | None:
         """The tensors' arrays, each with its buffer, where all is as recorded below `more` further axes."""

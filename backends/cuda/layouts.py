@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends.cuda.cublaslt import ALIGNMENT, Matrix
-from backends.kernels.pair import Array, Namespace
+from backends.kernels.pair import Array
 
 Shape = tuple[int, ...]
 Lying = tuple[Shape, Shape, int]  # an array's shape, its strides and its itemsize, in bytes
@@ -129,15 +129,6 @@ class Padding:
         longer[:, array.shape[1] :] = 0
         longer[: array.shape[0], : array.shape[1]] = array
         return longer
-
-
-def give(xp: Namespace, result: Array, y: Array, bias: Array | None) -> None:
-    """y = what was wanted of a padded result, and the bias added to it."""
-    wanted = result[: y.shape[0], : y.shape[1]]
-    if bias is not None:
-        xp.add(wanted, bias, out=y)
-    elif result is not y:
-        xp.copyto(y, wanted)
 
 
 def padding(a: Array, b: Array, y: Array) -> Padding | None:
